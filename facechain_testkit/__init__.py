@@ -1,0 +1,1 @@
+"""Test kit for clients of DashScope FaceChain."""

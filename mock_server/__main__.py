@@ -1,0 +1,179 @@
+"""The command ``facechain-mock``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mock_server.serving import Server
+    from mock_server.settings import Settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code: 0 well, 2 could not run."""
+    parser = _parser()
+    flags = parser.parse_args(arguments)
+    try:
+        return _COMMANDS[flags.command](flags)
+    except (ValueError, OSError) as error:
+        print(f"facechain-mock: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="facechain-mock",
+        description="DashScope FaceChain on your machine: no keys, no cost, real pictures.",
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    serve = commands.add_parser(
+        "serve",
+        help="run the server",
+        description="Run the server. Each option is also a variable FACECHAIN_MOCK_<OPTION> and a key in "
+        "facechain-mock.toml or [tool.facechain-mock] of pyproject.toml.",
+    )
+    option = serve.add_argument
+    option("--host", help="address to listen on (127.0.0.1); any other needs --admin-token")
+    option("--port", type=int, help="port to listen on (8790); 0 takes a free one")
+    option("--profile", help="calm: short tasks; real: timings seen in real traffic (calm)")
+    option("--speed", type=float, help="how fast the vendor's clock runs (1.0)")
+    option("--seed", type=int, help="decides ids and pictures; random when left out, and printed")
+    option("--limits", help="documented: 2 submissions/s, 1 running task, 20 task calls/s; or off (documented)")
+    option(
+        "--behaviour",
+        action="append",
+        metavar="ID=CHOICE",
+        help="settle a point the vendor's pages leave open",
+    )
+    option("--api-key", action="append", metavar="KEY[=ACCOUNT]", help="accept only such keys (any sk-...)")
+    option("--workspace", action="append", metavar="ID", help="accept only such X-DashScope-WorkSpace (any)")
+    option(
+        "--public-base-url",
+        metavar="URL",
+        help="how clients reach the server, for result links (request's Host)",
+    )
+    option("--allow-host", action="append", metavar="NAME", help="a Host the admin API may be asked by")
+    option("--admin-token", metavar="T", help="token of the admin API; random when left out, and printed")
+    option(
+        "--ready-file",
+        metavar="PATH",
+        help="write base_url, admin_url, admin_token, pid there as JSON when ready",
+    )
+    option("--config", metavar="FILE", help="read settings from this TOML file")
+    option("--log", help="text or json (text)")
+    for name, text in (
+        ("errors", "print the error catalogue"),
+        ("rules", "print every rule, and how well it is known"),
+        ("behaviours", "print the open points and their choices"),
+        ("version", "print the version"),
+    ):
+        commands.add_parser(name, help=text)
+    contracts = commands.add_parser("contracts", help="copy schemas, OpenAPI and catalogues to a folder")
+    contracts.add_argument("folder", metavar="DIR")
+    return parser
+
+
+def _serve(flags: argparse.Namespace) -> int:
+    from mock_server.app import create_app
+    from mock_server.serving import serve, write_ready_file
+    from mock_server.settings import names, read_settings
+    from mock_server.web.control import GUARD
+
+    settings = read_settings({name: getattr(flags, name, None) for name in (*names(), "config")})
+    app = create_app(settings)
+    token = app.extensions[GUARD].token
+
+    def announce(server: Server) -> None:
+        if settings.ready_file:
+            write_ready_file(settings.ready_file, server, token)
+        print(_greeting(settings, server.url, token), flush=True)
+
+    serve(app, settings.host, settings.port, announce)
+    if settings.ready_file and os.path.exists(settings.ready_file):
+        os.unlink(settings.ready_file)
+    return 0
+
+
+def _greeting(settings: Settings, url: str, token: str) -> str:
+    key = next(iter(settings.api_key), "sk-mock")
+    return f"""\
+facechain-mock answers at {url}/api/v1
+  a key that works   {key}
+  profile {settings.profile}, limits {settings.limits}, seed {settings.seed}
+  point the SDK at it
+    export DASHSCOPE_HTTP_BASE_URL={url}/api/v1
+    export DASHSCOPE_API_KEY={key}
+  admin API          {url}/__admin  (X-Admin-Token: {token})
+Stop it with Ctrl-C."""
+
+
+def _table(rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        print("  ".join([*cells, row[-1]]))
+
+
+def _errors(_flags: argparse.Namespace) -> int:
+    from contracts import catalogue
+
+    rows = [
+        (row.reason, str(row.status or "-"), row.code, row.evidence, row.message) for row in catalogue.errors().values()
+    ]
+    _table([("REASON", "HTTP", "CODE", "EVIDENCE", "MESSAGE"), *rows])
+    return 0
+
+
+def _rules(_flags: argparse.Namespace) -> int:
+    from contracts import catalogue
+
+    rows = [(rule.id, rule.evidence, rule.error or "-", rule.sentence) for rule in catalogue.rules().values()]
+    _table([("RULE", "EVIDENCE", "ERROR", "WHAT"), *rows])
+    return 0
+
+
+def _behaviours(_flags: argparse.Namespace) -> int:
+    from contracts import catalogue
+
+    for behaviour in catalogue.behaviours().values():
+        print(f"{behaviour.id}  ({behaviour.evidence})  {behaviour.question}")
+        for choice, option in behaviour.options.items():
+            mark = "*" if choice == behaviour.default else " "
+            print(f"  {mark} {choice:12} {option.sentence}")
+    return 0
+
+
+def _contracts(flags: argparse.Namespace) -> int:
+    import shutil
+    from importlib.resources import as_file, files
+
+    with as_file(files("contracts")) as source:
+        shutil.copytree(source, flags.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.py*", "__pycache__"))
+    print(f"copied to {flags.folder}")
+    return 0
+
+
+def _version(_flags: argparse.Namespace) -> int:
+    from importlib.metadata import version
+
+    print(f"facechain-mock {version('facechain-testkit')}")
+    return 0
+
+
+_COMMANDS = {
+    "serve": _serve,
+    "errors": _errors,
+    "rules": _rules,
+    "behaviours": _behaviours,
+    "contracts": _contracts,
+    "version": _version,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

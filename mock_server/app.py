@@ -1,0 +1,71 @@
+"""The only place that picks parts: settings in, a Flask app with a vendor behind it out."""
+
+from __future__ import annotations
+
+import secrets
+from importlib.metadata import PackageNotFoundError, version
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from contracts import catalogue
+from mock_server.clock import VendorClock
+from mock_server.core import gateway
+from mock_server.core.model import Terms
+from mock_server.core.ports import Clock, Worlds
+from mock_server.core.simulator import Simulator
+from mock_server.settings import Settings
+from mock_server.stores.memory import MemoryWorlds
+from mock_server.web.control import GUARD, LOOPBACK_NAMES, Guard, control
+from mock_server.web.oss import oss
+from mock_server.web.portraits import portraits
+from mock_server.web.tasks import tasks
+from mock_server.web.wire import SIMULATOR, flask_response, vendor_answer
+
+
+def create_app(settings: Settings | None = None, *, clock: Clock | None = None, worlds: Worlds | None = None) -> Flask:
+    """The mocked vendor as a WSGI app. Give ``clock`` or ``worlds`` to choose them yourself."""
+    settings = settings or Settings()
+    app = Flask("mock_server", static_folder=None)
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+    app.config.update(VERSION=installed_version(), PROVIDE_AUTOMATIC_OPTIONS=False)
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.extensions[SIMULATOR] = create_simulator(settings, clock=clock, worlds=worlds)
+    app.extensions[GUARD] = Guard(
+        settings.admin_token or secrets.token_urlsafe(18),
+        LOOPBACK_NAMES | {settings.host} | set(settings.allow_host),
+    )
+    for blueprint in (portraits, tasks, oss, control):
+        app.register_blueprint(blueprint)
+    app.register_error_handler(HTTPException, _unrouted)
+    return app
+
+
+def create_simulator(settings: Settings, *, clock: Clock | None = None, worlds: Worlds | None = None) -> Simulator:
+    """The vendor itself, for those who need no Flask."""
+    terms = Terms(
+        behaviours=catalogue.chosen(settings.behaviour),
+        seed=settings.seed,
+        plan=settings.plan,
+        limits=settings.limits == "documented",
+        keys=settings.api_key,
+        workspaces=frozenset(settings.workspace),
+        public_base_url=settings.public_base_url,
+    )
+    return Simulator(terms, clock or VendorClock(factor=settings.speed), worlds or MemoryWorlds(settings.seed))
+
+
+def installed_version() -> str:
+    try:
+        return version("facechain-testkit")
+    except PackageNotFoundError:
+        return "0+uninstalled"
+
+
+def _unrouted(error: HTTPException) -> Response:
+    """Paths and methods that no route takes: the vendor has an answer for these too."""
+    if request.path.startswith(gateway.PREFIX):
+        methods = (error.valid_methods or ()) if isinstance(error, MethodNotAllowed) else ()
+        return vendor_answer(None, allowed=tuple(method for method in methods if method != "HEAD"))
+    return flask_response(gateway.outside())

@@ -1,0 +1,95 @@
+"""The only source of time: real time plus an offset, times a scale. It can be frozen and moved."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable
+
+MOST_MS = 10 * 365 * 24 * 3_600_000
+MOST_FACTOR = 1_000_000.0
+_UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
+
+
+class VendorClock:
+    """The vendor's time in whole milliseconds since the epoch, UTC. Safe to use from many threads.
+
+    ``start_ms`` is where it starts, real time when left out. ``monotonic`` gives real seconds.
+    """
+
+    def __init__(
+        self,
+        start_ms: int | None = None,
+        *,
+        factor: float = 1.0,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._start = (start_ms, _checked_factor(factor))
+        self.reset()
+
+    def now_ms(self) -> int:
+        base_ms, since, factor, frozen = self._state
+        return base_ms if frozen else base_ms + int((self._monotonic() - since) * 1000 * factor)
+
+    @property
+    def frozen(self) -> bool:
+        return self._state[3]
+
+    @property
+    def factor(self) -> float:
+        return self._state[2]
+
+    def freeze(self) -> None:
+        """Stop time until ``resume``."""
+        self._restart(frozen=True)
+
+    def resume(self) -> None:
+        self._restart(frozen=False)
+
+    def advance(self, by: str | float) -> None:
+        """Move time forward by ``"24h"``, ``"1m30s"``, ``"250ms"`` or a number of seconds."""
+        self._restart(by_ms=duration_ms(by))
+
+    def scale(self, factor: float) -> None:
+        """Let time run ``factor`` times as fast as real time from now on."""
+        self._restart(factor=_checked_factor(factor))
+
+    def reset(self) -> None:
+        """Back to where and how the clock started."""
+        start_ms, factor = self._start
+        base_ms = int(time.time() * 1000) if start_ms is None else start_ms
+        with self._lock:
+            self._state = (base_ms, self._monotonic(), factor, False)
+
+    def _restart(self, *, by_ms: int = 0, factor: float | None = None, frozen: bool | None = None) -> None:
+        with self._lock:
+            now_ms = self.now_ms() + by_ms
+            _, _, old_factor, old_frozen = self._state
+            self._state = (
+                now_ms,
+                self._monotonic(),
+                old_factor if factor is None else factor,
+                old_frozen if frozen is None else frozen,
+            )
+
+
+def duration_ms(given: str | float) -> int:
+    """Milliseconds of ``"24h"``, ``"1m30s"``, ``"250ms"`` or a number of seconds; ValueError otherwise."""
+    total_ms: float | None = None
+    if isinstance(given, int | float) and not isinstance(given, bool):
+        total_ms = given * 1000
+    elif isinstance(given, str) and given and not _DURATION.sub("", given):
+        total_ms = sum(float(number) * _UNITS_MS[unit] for number, unit in _DURATION.findall(given))
+    if total_ms is None or not 0 <= total_ms <= MOST_MS:
+        raise ValueError(f'{given!r} is not a duration from 0 to 10 years, such as "24h", "1m30s", "250ms" or 2.5')
+    return round(total_ms)
+
+
+def _checked_factor(factor: object) -> float:
+    if isinstance(factor, int | float) and not isinstance(factor, bool) and 0 < factor <= MOST_FACTOR:
+        return float(factor)
+    raise ValueError(f"{factor!r} is not a factor above 0 and up to {MOST_FACTOR:.0f}; use freeze to stop time")

@@ -1,0 +1,161 @@
+"""What every call passes before its operation runs, and how a refusal is worded."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from email.utils import formatdate
+from functools import lru_cache
+from typing import Any
+from urllib.parse import parse_qs
+
+from contracts import catalogue
+from mock_server.core.keys import KeyRing
+from mock_server.core.model import ApiKey, Reply, Request, Terms, VendorError
+from mock_server.core.ports import World
+
+PREFIX = "/api/v1/"
+SERVER = "facechain-mock"
+HELP_LINK = " For details, see: https://help.aliyun.com/zh/model-studio/error-code#{anchor}"
+SESSION_HEADER = "x-mock-session"
+_SESSION = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request that has passed the gateway: who asks, when, and of which session."""
+
+    request: Request
+    key: ApiKey
+    session: str
+    world: World
+    terms: Terms
+    now_ms: int
+    request_id: str
+
+
+def session_of(request: Request) -> str:
+    """The session the request belongs to, "" when it names none. Raises VendorError when the name is malformed."""
+    session = request.headers.get(SESSION_HEADER) or _session_in(request.query)
+    if session and not _SESSION.fullmatch(session):
+        raise VendorError(
+            "parameters_invalid",
+            rule="mock.session",
+            place="header X-Mock-Session",
+            problem="is not 1 to 64 letters, digits, dots, dashes or underscores",
+        )
+    return session
+
+
+def _session_in(query: str) -> str:
+    """The session that a result link carries."""
+    return parse_qs(query).get(SESSION_HEADER, [""])[-1] if SESSION_HEADER in query else ""
+
+
+def admit(request: Request, keys: KeyRing, terms: Terms) -> ApiKey:
+    """Check key and workspace, in the vendor's order. Raises VendorError."""
+    key = keys.identify(request.headers.get("authorization"))
+    workspace = request.headers.get("x-dashscope-workspace")
+    if workspace and terms.workspaces and workspace not in terms.workspaces:
+        raise VendorError(
+            "workspace_unknown",
+            rule="workspace.known",
+            place="header X-DashScope-WorkSpace",
+            problem="names a workspace that is not configured",
+        )
+    return key
+
+
+def require_route(request: Request, operation: str | None, allowed: Sequence[str]) -> str:
+    """The operation to run. Raises VendorError when the path has none, or not by this method."""
+    if operation is not None:
+        return operation
+    if allowed:
+        raise VendorError(
+            "method_not_supported",
+            rule="route.method",
+            place="method",
+            problem=f"is {shown(request.method)}; this path takes {', '.join(sorted(allowed))}",
+            method=request.method,
+        )
+    paths = catalogue.openapi()["paths"]
+    nearest = catalogue.nearest(request.path.rstrip("/"), paths)
+    hint = f"; nearest is {nearest}" if nearest else f"; known are {', '.join(paths)}"
+    raise VendorError("url_error", rule="route.known", place="path", problem=f"is not one of the vendor's{hint}")
+
+
+def answered(call: Call, body: dict[str, Any], *, done_ms: int) -> Reply:
+    """A 200 with the vendor's usual headers."""
+    return _reply(200, body, call.request_id, call.now_ms, done_ms)
+
+
+def refused(error: VendorError, request_id: str, terms: Terms, now_ms: int) -> Reply:
+    """The vendor's flat error body, with our explanation beside it in ``X-Mock-Reason``."""
+    body = worded(error.reason, error.details)
+    if terms.behaviours["help-link"] == "on":
+        body["message"] += HELP_LINK.format(anchor=body["code"].lower().replace(".", "-"))
+    body["request_id"] = request_id
+    return _reply(
+        catalogue.errors()[error.reason].status or 400,
+        body,
+        request_id,
+        now_ms,
+        now_ms,
+        ("x-mock-reason", explanation(error)),
+    )
+
+
+def worded(reason: str, details: Mapping[str, object]) -> dict[str, str]:
+    """Code and message of a reason. A blank without detail reads ``xxx``, as on the vendor's page."""
+    row = catalogue.errors()[reason]
+    return {"code": row.code, "message": row.message.format_map(defaultdict(lambda: "xxx", details))}
+
+
+def outside() -> Reply:
+    """What stands outside the vendor's prefix: 404 and nothing else, rule ``gateway.prefix``."""
+    return Reply(404, (("vary", "Accept-Encoding"), ("server", SERVER)))
+
+
+def explanation(error: VendorError) -> str:
+    """Rule, place, problem and evidence as one line of printable ASCII."""
+    place = f" at {error.place}" if error.place else ""
+    rule = catalogue.rules().get(error.rule)
+    evidence = f" ({rule.evidence})" if rule else ""
+    line = f"{error.rule}{place}: {error.problem}{evidence}"
+    return "".join(c if " " <= c <= "~" else "?" for c in line)[:1000]
+
+
+def shown(value: object) -> str:
+    """``value`` as short printable ASCII, for an explanation."""
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _reply(
+    status: int, body: dict[str, Any], request_id: str, now_ms: int, done_ms: int, *more: tuple[str, str]
+) -> Reply:
+    cost = str(done_ms - now_ms)
+    headers = (
+        ("content-type", "application/json"),
+        ("x-request-id", request_id),
+        ("x-dashscope-call-gateway", "true"),
+        ("req-cost-time", cost),
+        ("req-arrive-time", str(now_ms)),
+        ("resp-start-time", str(done_ms)),
+        ("x-envoy-upstream-service-time", cost),
+        ("vary", "Origin,Access-Control-Request-Method,Access-Control-Request-Headers, Accept-Encoding"),
+        ("date", http_date(now_ms // 1000)),
+        ("server", SERVER),
+        *more,
+    )
+    return Reply(status, headers, _encode(body).encode())
+
+
+@lru_cache(maxsize=8)
+def http_date(epoch_s: int) -> str:
+    """The moment as a ``Date`` header has it."""
+    return formatdate(epoch_s, usegmt=True)

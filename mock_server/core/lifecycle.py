@@ -1,0 +1,126 @@
+"""When a task changes status: arithmetic on its facts and its plan, worked out when somebody looks."""
+
+from __future__ import annotations
+
+from contracts import catalogue
+from mock_server.core.model import Account, Task, TaskStatus
+from mock_server.core.plans import Outcome, Plan
+
+HOUR_MS = 3_600_000
+TIMED_OUT = Outcome("FAILED", "internal_timeout")
+CANCELED = Outcome("CANCELED")
+
+
+def retention_ms() -> int:
+    """How long an ended task is remembered, rule ``task.retention``."""
+    return int(catalogue.limits()["task_retention_hours"]) * HOUR_MS
+
+
+def timeout_ms() -> int:
+    """How long after its submission a task without result fails, rule ``task.timeout``."""
+    return int(catalogue.limits()["task_timeout_hours"]) * HOUR_MS
+
+
+def settle(account: Account, now_ms: int) -> None:
+    """Write down what time did to the account's queue up to ``now_ms``, rule ``concurrency.running``.
+
+    A boundary belongs to the later status. What is settled stays settled, wherever the clock goes.
+    """
+    queue = account.queue
+    while queue:
+        task = queue[0]
+        settle_alone(task, now_ms, account.slot_free_ms)
+        if task.ended_ms is None:
+            return
+        if task.scheduled_ms is not None:
+            account.slot_free_ms = task.ended_ms
+        queue.popleft()
+
+
+def look(account: Account, task: Task, now_ms: int) -> None:
+    """Settle, and count this query of ``task`` when its plan goes by polls and it is its turn."""
+    if not task.queued:
+        task.polls += 1
+        settle_alone(task, now_ms)
+        return
+    settle(account, now_ms)
+    if account.queue and account.queue[0] is task and task.plan.progression == "polls":
+        task.polls += 1
+        settle(account, now_ms)
+
+
+def settle_one(account: Account, task: Task, now_ms: int) -> None:
+    """Write down what time did to ``task``, in its turn or, without limits, by itself."""
+    if task.queued:
+        settle(account, now_ms)
+    else:
+        settle_alone(task, now_ms)
+
+
+def cancel(task: Task, now_ms: int) -> bool:
+    """End a task that is still PENDING; False when it is not, rule ``task.cancel.pending``."""
+    if task.status != TaskStatus.PENDING.value:
+        return False
+    task.ended_ms, task.outcome = now_ms, CANCELED
+    return True
+
+
+def replan(task: Task, plan: Plan) -> None:
+    """Give a task that has not ended another plan, counted from its submission."""
+    task.plan, task.polls, task.released_ms = plan, 0, None
+
+
+def release(task: Task, now_ms: int) -> None:
+    """Let a held task go on."""
+    task.released_ms = now_ms
+
+
+def is_forgotten(task: Task, now_ms: int) -> bool:
+    """Whether the vendor answers UNKNOWN because the task ended too long ago."""
+    return task.ended_ms is not None and now_ms - task.ended_ms >= retention_ms()
+
+
+def settle_alone(task: Task, now_ms: int, free_ms: int = 0) -> None:
+    """Write down what time did to one task, which may run from ``free_ms`` on."""
+    if task.ended_ms is not None:
+        return
+    deadline_ms = task.submitted_ms + timeout_ms()
+    if task.scheduled_ms is None:
+        start_ms = _start_ms(task, free_ms, now_ms)
+        if start_ms is not None and start_ms <= min(now_ms, deadline_ms):
+            task.scheduled_ms = start_ms
+    if task.scheduled_ms is not None:
+        end_ms = _end_ms(task, task.scheduled_ms, now_ms)
+        if end_ms is not None and end_ms <= min(now_ms, deadline_ms):
+            task.ended_ms, task.outcome = end_ms, _outcome(task)
+            return
+    if now_ms >= deadline_ms:
+        task.ended_ms, task.outcome = deadline_ms, TIMED_OUT
+
+
+def _outcome(task: Task) -> Outcome:
+    """The planned outcome; a task whose every picture fails has failed."""
+    planned = task.plan.outcome
+    failures = [error for error in planned.images[: task.n] if error is not None]
+    return Outcome("FAILED", failures[0]) if len(failures) == task.n else planned
+
+
+def _start_ms(task: Task, free_ms: int, now_ms: int) -> int | None:
+    """When the task gets the running slot, or None while that waits for a poll or a release."""
+    plan = task.plan
+    if plan.progression == "polls":
+        return now_ms if task.polls > plan.pending else None
+    if plan.progression == "hold" and plan.hold_in == "PENDING":
+        return None if task.released_ms is None else max(task.released_ms, free_ms)
+    return max(task.submitted_ms + plan.pending_ms, free_ms)
+
+
+def _end_ms(task: Task, scheduled_ms: int, now_ms: int) -> int | None:
+    """When the task ends, or None while that waits for a poll or a release."""
+    plan = task.plan
+    if plan.progression == "polls":
+        return now_ms if task.polls > plan.pending + plan.running else None
+    end_ms = scheduled_ms + plan.running_ms
+    if plan.progression == "hold" and plan.hold_in == "RUNNING":
+        return None if task.released_ms is None else max(task.released_ms, end_ms)
+    return end_ms

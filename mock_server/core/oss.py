@@ -1,0 +1,142 @@
+"""Result links and what they lead to: shaped like the vendor's object storage (OSS), good for 24 hours."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from datetime import datetime, timezone
+from urllib.parse import parse_qs, quote, urlsplit
+
+from contracts import catalogue
+from mock_server.core import media
+from mock_server.core.gateway import SERVER, Call, http_date
+from mock_server.core.lifecycle import HOUR_MS
+from mock_server.core.model import Account, Reply, Request, Task, Terms
+from mock_server.core.ports import World
+
+BUCKET = "dashscope-result-bj"
+HOST = f"{BUCKET}.oss-cn-beijing.aliyuncs.com"
+ACCESS_KEY_ID = "MockAccessKeyId"
+TROUBLESHOOT = "https://api.aliyun.com/troubleshoot?q="
+_OBJECT = re.compile(r"(?P<account>[A-Za-z0-9._-]+)/\d{8}/(?P<task>[0-9a-f-]{36})/(?P<number>[1-9]\d?)\.jpg")
+
+_ERRORS = {
+    "link.expiry": (403, "AccessDenied", "Request has expired.", "0002-00000069"),
+    "link.signature": (
+        403,
+        "SignatureDoesNotMatch",
+        "The request signature we calculated does not match the signature you provided. "
+        "Check your key and signing method.",
+        "0002-00000040",
+    ),
+    "link.unsigned": (
+        403,
+        "AccessDenied",
+        "You have no right to access this object because of bucket acl.",
+        "0003-00000001",
+    ),
+    "link.object": (404, "NoSuchKey", "The specified key does not exist.", "0026-00000001"),
+}
+
+
+def link(call: Call, task: Task, number: int) -> str:
+    """The signed link to picture ``number`` (from 1) of an ended task; the same each time it is asked for."""
+    day = datetime.fromtimestamp((task.ended_ms or 0) // 1000, timezone.utc).strftime("%Y%m%d")
+    key = f"{call.key.account}/{day}/{task.id}/{number}.jpg"
+    expires = str(-(-((task.ended_ms or 0) + life_ms()) // 1000))
+    session = f"&x-mock-session={call.session}" if call.session else ""
+    return (
+        f"{_bucket_url(call)}/{key}?Expires={expires}&OSSAccessKeyId={ACCESS_KEY_ID}"
+        f"&Signature={quote(_sign(call.terms, key, expires), safe='')}{session}"
+    )
+
+
+def life_ms() -> int:
+    """How long a link works after its task ended, rule ``link.expiry``."""
+    return int(catalogue.limits()["result_link_hours"]) * HOUR_MS
+
+
+def fetch(request: Request, key: str, world: World, terms: Terms, now_ms: int) -> Reply:
+    """The picture behind a link, or the refusal the storage answers: 403 or 404 with XML."""
+    query = {name: values[-1] for name, values in parse_qs(request.query).items()}
+    expires, signature = query.get("Expires", ""), query.get("Signature", "")
+    if not signature or not re.fullmatch(r"\d{1,12}", expires):
+        return _refused(
+            "link.unsigned", "the link has lost its query: Expires, OSSAccessKeyId, Signature", world, now_ms
+        )
+    if not hmac.compare_digest(signature.encode(), _sign(terms, key, expires).encode()):
+        return _refused("link.signature", "the link was changed after it was signed", world, now_ms)
+    if now_ms >= int(expires) * 1000:
+        return _refused("link.expiry", "the link is older than 24 hours", world, now_ms, expires)
+    picture = _picture(key, world, terms)
+    if picture is None:
+        return _refused("link.object", "no task of this session has made this picture", world, now_ms)
+    etag = hashlib.md5(picture, usedforsecurity=False).hexdigest().upper()
+    headers = (
+        ("content-type", "image/jpeg"),
+        ("etag", f'"{etag}"'),
+        ("x-oss-request-id", _request_id(world)),
+        ("x-oss-object-type", "Normal"),
+        ("date", http_date(now_ms // 1000)),
+        ("server", SERVER),
+    )
+    return Reply(200, headers, picture)
+
+
+def _picture(key: str, world: World, terms: Terms) -> bytes | None:
+    found = _OBJECT.fullmatch(key)
+    if found is None:
+        return None
+
+    def drawable(account: Account) -> media.Portrait | None:
+        task = account.tasks.get(found["task"])
+        number = int(found["number"])
+        if task is None or number > len(task.pictures) or task.pictures[number - 1] is not None:
+            return None
+        return media.Portrait(task.id, number, task.style, terms.seed, "jpeg")
+
+    portrait = world.change(found["account"], drawable)
+    return None if portrait is None else media.render_portrait(portrait)
+
+
+def _bucket_url(call: Call) -> str:
+    origin = call.terms.public_base_url or call.request.origin
+    if (urlsplit(origin).hostname or "").endswith(".aliyuncs.com"):
+        return f"https://{HOST}"
+    return f"{origin}/{BUCKET}"
+
+
+def _sign(terms: Terms, key: str, expires: str) -> str:
+    """The storage's own scheme, version 1, with a secret that only tells mock servers apart."""
+    text = f"GET\n\n\n{expires}\n/{BUCKET}/{key}"
+    digest = hmac.new(f"facechain-mock:{terms.seed}".encode(), text.encode(), hashlib.sha1).digest()
+    return base64.b64encode(digest).decode()
+
+
+def _request_id(world: World) -> str:
+    return world.new_id().replace("-", "").upper()[:24]
+
+
+def _refused(rule: str, problem: str, world: World, now_ms: int, expires: str = "") -> Reply:
+    status, code, message, ec = _ERRORS[rule]
+    fields = {"Code": code, "Message": message, "RequestId": _request_id(world), "HostId": HOST}
+    if expires:
+        fields["Expires"] = _iso(int(expires))
+        fields["ServerTime"] = _iso(now_ms // 1000)
+    fields |= {"EC": ec, "RecommendDoc": TROUBLESHOOT + ec}
+    lines = "".join(f"  <{name}>{value}</{name}>\n" for name, value in fields.items())
+    headers = (
+        ("content-type", "application/xml"),
+        ("x-oss-request-id", fields["RequestId"]),
+        ("x-oss-ec", ec),
+        ("x-mock-reason", f"{rule}: {problem}"),
+        ("date", http_date(now_ms // 1000)),
+        ("server", SERVER),
+    )
+    return Reply(status, headers, f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>\n{lines}</Error>\n'.encode())
+
+
+def _iso(epoch_s: int) -> str:
+    return datetime.fromtimestamp(epoch_s, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")

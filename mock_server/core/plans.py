@@ -1,0 +1,148 @@
+"""How a task goes: its progression from state to state and its outcome, as a caller may write it in JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from contracts import catalogue
+
+Progression = Literal["time", "polls", "immediate", "hold"]
+PROGRESSIONS = ("time", "polls", "immediate", "hold")
+LONGEST_MS = 30 * 24 * 3_600_000
+MOST_POLLS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a task ends. ``error`` is a reason in ``contracts/errors.json``; None gives FAILED without details."""
+
+    status: str = "SUCCEEDED"
+    error: str | None = None
+    images: tuple[str | None, ...] = ()
+    """One entry a picture: None for a good one, else the reason it failed. Empty: all good."""
+    details: tuple[tuple[str, str], ...] = ()
+    """Fills the blanks of the error's message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a task goes. A plan by polls counts queries of that task while it is its turn."""
+
+    progression: Progression = "time"
+    pending_ms: int = 0
+    running_ms: int = 0
+    pending: int = 0
+    running: int = 0
+    hold_in: Literal["PENDING", "RUNNING"] = "RUNNING"
+    outcome: Outcome = field(default_factory=Outcome)
+
+
+def plan_from_json(given: object, default: Plan) -> Plan:
+    """Read a plan; what it leaves out is taken from ``default``.
+
+    Takes the shapes of the README and, beside them, ``{"progression": "time", "seconds": 5}`` and
+    ``{"progression": "manual", "times": 3}``. Raises ValueError that names the field and what it may be.
+    """
+    plan = _mapping(given, "plan")
+    known = {
+        "progression",
+        "pending_ms",
+        "running_ms",
+        "pending",
+        "running",
+        "in",
+        "outcome",
+        "seconds",
+        "times",
+    }
+    for name in plan:
+        if name not in known:
+            raise ValueError(f"plan has no field {name!r}; nearest is {catalogue.nearest(name, known)!r}")
+    progression = plan.get("progression", default.progression)
+    if progression == "manual":
+        plan = {**plan, "pending": 0, "running": _count(plan.get("times", 1), "times", MOST_POLLS)}
+        progression = "polls"
+    if progression not in PROGRESSIONS:
+        raise ValueError(f"plan.progression is {progression!r}; it is one of {', '.join(PROGRESSIONS)}, manual")
+    if "seconds" in plan:
+        seconds = plan["seconds"]
+        if not isinstance(seconds, int | float) or isinstance(seconds, bool):
+            raise ValueError(f"plan.seconds is {seconds!r}; it is a number")
+        plan = {**plan, "pending_ms": 0, "running_ms": round(seconds * 1000)}
+    base = default if progression == default.progression else Plan()
+    hold_in = plan.get("in", base.hold_in)
+    if hold_in not in ("PENDING", "RUNNING"):
+        raise ValueError(f"plan.in is {hold_in!r}; it is PENDING or RUNNING")
+    return Plan(
+        progression=progression,
+        pending_ms=_count(plan.get("pending_ms", base.pending_ms), "pending_ms", LONGEST_MS),
+        running_ms=_count(plan.get("running_ms", base.running_ms), "running_ms", LONGEST_MS),
+        pending=_count(plan.get("pending", base.pending), "pending", MOST_POLLS),
+        running=_count(plan.get("running", base.running), "running", MOST_POLLS),
+        hold_in=hold_in,
+        outcome=outcome_from_json(plan["outcome"]) if "outcome" in plan else default.outcome,
+    )
+
+
+def outcome_from_json(given: object) -> Outcome:
+    """Read an outcome; raises ValueError that names the field and what it may be."""
+    outcome = _mapping(given, "plan.outcome")
+    for name in outcome:
+        if name not in ("status", "error", "images"):
+            raise ValueError(f"plan.outcome has no field {name!r}; it has status, error, images")
+    error = outcome.get("error")
+    if error is not None:
+        _known_error(error, "plan.outcome.error")
+    status = outcome.get("status", "SUCCEEDED" if error is None else "FAILED")
+    if not isinstance(status, str) or not status.isupper() or status in ("PENDING", "RUNNING"):
+        raise ValueError(f"plan.outcome.status is {status!r}; it is a final status such as SUCCEEDED or FAILED")
+    images = outcome.get("images", [])
+    if not isinstance(images, list) or len(images) > 4:
+        raise ValueError("plan.outcome.images is a list of at most 4 entries")
+    return Outcome(status=status, error=error, images=tuple(_image(image) for image in images))
+
+
+def plan_to_json(plan: Plan) -> dict[str, Any]:
+    """The plan as ``plan_from_json`` reads it, without what is at its default."""
+    blank = Plan()
+    shown: dict[str, Any] = {"progression": plan.progression}
+    for name in ("pending_ms", "running_ms", "pending", "running"):
+        if getattr(plan, name) != getattr(blank, name):
+            shown[name] = getattr(plan, name)
+    if plan.progression == "hold":
+        shown["in"] = plan.hold_in
+    outcome: dict[str, Any] = {"status": plan.outcome.status}
+    if plan.outcome.error:
+        outcome["error"] = plan.outcome.error
+    if plan.outcome.images:
+        outcome["images"] = ["ok" if error is None else {"error": error} for error in plan.outcome.images]
+    return {**shown, "outcome": outcome}
+
+
+def _image(image: object) -> str | None:
+    if image == "ok":
+        return None
+    if isinstance(image, dict) and set(image) == {"error"}:
+        return _known_error(image["error"], "plan.outcome.images")
+    raise ValueError(f'plan.outcome.images holds {image!r}; an entry is "ok" or {{"error": "<reason>"}}')
+
+
+def _known_error(reason: object, place: str) -> str:
+    if isinstance(reason, str) and reason in catalogue.errors():
+        return reason
+    nearest = catalogue.nearest(str(reason), catalogue.errors())
+    raise ValueError(f"{place} is {reason!r}, which is not in the error catalogue; nearest is {nearest!r}")
+
+
+def _mapping(given: object, place: str) -> Mapping[str, Any]:
+    if isinstance(given, Mapping):
+        return given
+    raise ValueError(f"{place} is {given!r}; it is an object")
+
+
+def _count(given: object, name: str, most: int) -> int:
+    if isinstance(given, int) and not isinstance(given, bool) and 0 <= given <= most:
+        return given
+    raise ValueError(f"plan.{name} is {given!r}; it is a whole number from 0 to {most}")

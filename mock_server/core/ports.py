@@ -1,0 +1,79 @@
+"""What the core needs from the machine: time, chance, and a place to keep accounts. Adapters fit by shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Protocol, TypeVar
+
+from mock_server.core.model import Account, Task
+from mock_server.core.plans import Plan
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    """The only source of time. It runs ``factor`` times as fast as real time unless it is ``frozen``."""
+
+    @property
+    def frozen(self) -> bool: ...
+
+    @property
+    def factor(self) -> float: ...
+
+    def now_ms(self) -> int:
+        """Milliseconds since the epoch, UTC."""
+        ...
+
+    def freeze(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+    def advance(self, by: str | float) -> None:
+        """Move forward by ``"24h"``, ``"1m30s"``, ``"250ms"`` or a number of seconds."""
+        ...
+
+    def scale(self, factor: float) -> None: ...
+
+    def reset(self) -> None: ...
+
+
+class World(Protocol):
+    """All that one session knows: its accounts with their tasks, and the plans queued for the next tasks."""
+
+    def change(self, account: str, step: Callable[[Account], T]) -> T:
+        """Run ``step`` on the account while nobody else can, keep what it changed, give what it gave."""
+        ...
+
+    def accounts(self) -> list[str]:
+        """Names of the accounts seen so far."""
+        ...
+
+    def next_plan(self) -> Plan | None:
+        """Take the plan queued first, None when none is."""
+        ...
+
+    def queue_plan(self, plan: Plan) -> None: ...
+
+    def queued_plans(self) -> list[Plan]: ...
+
+    def clear_plans(self) -> None: ...
+
+    def clear_tasks(self) -> None: ...
+
+    def new_id(self) -> str:
+        """A fresh id in the form of a random UUID, from the session's own seed."""
+        ...
+
+    def tasks(self) -> Iterator[tuple[str, Task]]:
+        """Every task with the name of its account."""
+        ...
+
+
+class Worlds(Protocol):
+    """One world for each session; the session without a name is the one of clients that send none."""
+
+    def open(self, session: str) -> World: ...
+
+    def clear(self, session: str) -> None:
+        """Forget all that the session knows."""
+        ...

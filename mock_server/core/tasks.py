@@ -1,0 +1,238 @@
+"""Asking for tasks: query one, list them, cancel one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any, TypeVar
+from urllib.parse import parse_qs
+
+from contracts import catalogue
+from mock_server.core import lifecycle, oss, quota
+from mock_server.core.gateway import Call, shown, worded
+from mock_server.core.model import Account, Task, TaskStatus, VendorError
+
+T = TypeVar("T")
+
+VENDOR_ZONE = timezone(timedelta(hours=8))
+REGION = "cn-beijing"
+MODEL_NAME = "facechain-generation"
+UNIQUE_KEY = f"apikey:v1:aigc:album:gen_potrait:{MODEL_NAME}"
+MOST_PAGE_SIZE = 100
+DAY = timedelta(hours=24)
+
+
+def query(call: Call, task_id: str) -> dict[str, Any]:
+    """``GET /api/v1/tasks/{task_id}``. What the account has no record of is UNKNOWN, with the id echoed."""
+
+    def step(account: Account) -> dict[str, Any]:
+        task = account.tasks.get(task_id)
+        if task is not None:
+            lifecycle.look(account, task, call.now_ms)
+            if not lifecycle.is_forgotten(task, call.now_ms):
+                return _answer(call, task)
+            del account.tasks[task_id]
+        return {"output": {"task_id": task_id, "task_status": TaskStatus.UNKNOWN.value}}
+
+    return {"request_id": call.request_id, **_counted(call, step)}
+
+
+def cancel(call: Call, task_id: str) -> dict[str, Any]:
+    """``POST /api/v1/tasks/{task_id}/cancel``. Raises VendorError unless the task is PENDING."""
+
+    def step(account: Account) -> str | None:
+        task = account.tasks.get(task_id)
+        if task is None:
+            return "this account has no such task"
+        lifecycle.settle_one(account, task, call.now_ms)
+        return None if lifecycle.cancel(task, call.now_ms) else f"the task is {task.status}"
+
+    problem = _counted(call, step)
+    if problem is not None:
+        raise VendorError(
+            "task_not_cancellable",
+            rule="task.cancel.pending",
+            place="path task_id",
+            problem=f"{problem}; only a PENDING task can be cancelled",
+        )
+    return {"request_id": call.request_id}
+
+
+def list_tasks(call: Call) -> dict[str, Any]:
+    """``GET /api/v1/tasks``: a flat page, newest first, times in epoch milliseconds. Raises VendorError."""
+    filters = _read_filters(call)
+
+    def step(account: Account) -> list[Task]:
+        for task in account.tasks.values():
+            lifecycle.settle_one(account, task, call.now_ms)
+        return [
+            task
+            for task in reversed(account.tasks.values())
+            if not lifecycle.is_forgotten(task, call.now_ms) and filters.take(task)
+        ]
+
+    found = _counted(call, step)
+    first = (filters.page_no - 1) * filters.page_size
+    return {
+        "total": len(found),
+        "data": [_row(call, task) for task in found[first : first + filters.page_size]],
+        "total_page": -(-len(found) // filters.page_size),
+        "page_no": filters.page_no,
+        "page_size": filters.page_size,
+        "request_id": call.request_id,
+    }
+
+
+def vendor_time(at_ms: int, *, millis: bool = True) -> str:
+    """``YYYY-MM-DD HH:mm:ss.SSS`` in UTC+8, as the vendor writes times."""
+    text = datetime.fromtimestamp(at_ms // 1000, VENDOR_ZONE).strftime("%Y-%m-%d %H:%M:%S")
+    return f"{text}.{at_ms % 1000:03d}" if millis else text
+
+
+def _counted(call: Call, step: Callable[[Account], T]) -> T:
+    """Run ``step`` if the account may make another task call now. Raises VendorError (429)."""
+    limit = int(catalogue.limits()["task_calls_per_second"])
+
+    def counted(account: Account) -> T | VendorError:
+        if call.terms.limits:
+            admitted = quota.admit(account.task_calls_ms, call.now_ms, limit)
+            if admitted is None:
+                return VendorError(
+                    "rate_quota",
+                    rule="rate.task-calls",
+                    problem=f"{limit} queries, lists and cancels were taken within the last second; wait a second",
+                )
+            account.task_calls_ms = admitted
+        return step(account)
+
+    done = call.world.change(call.key.account, counted)
+    if isinstance(done, VendorError):
+        raise done
+    return done
+
+
+def _answer(call: Call, task: Task) -> dict[str, Any]:
+    """Everything of a query's answer but its ``request_id``. A time that has not come is left out."""
+    status = task.status
+    output: dict[str, Any] = {"task_id": task.id, "task_status": status}
+    if status == TaskStatus.UNKNOWN.value:
+        return {"output": output}
+    output["submit_time"] = vendor_time(task.submitted_ms)
+    if task.scheduled_ms is not None:
+        output["scheduled_time"] = vendor_time(task.scheduled_ms)
+    if task.ended_ms is not None:
+        output["end_time"] = vendor_time(task.ended_ms, millis=call.terms.behaviours["end-time"] == "millis")
+    if status == TaskStatus.FAILED.value:
+        return {
+            "output": {**output, **_failure(task)},
+            **_failed_usage(call.terms.behaviours["failed-usage"]),
+        }
+    if status == TaskStatus.SUCCEEDED.value:
+        output["results"] = _results(call, task)
+        delivered = task.delivered
+        output["task_metrics"] = _metrics(task.n, delivered, task.n - delivered)
+        return {"output": output, "usage": {"image_count": delivered}}
+    output["task_metrics"] = _metrics(task.n, 0, 0)
+    return {"output": output}
+
+
+def _metrics(total: int, succeeded: int, failed: int) -> dict[str, int]:
+    return {"TOTAL": total, "SUCCEEDED": succeeded, "FAILED": failed}
+
+
+def _failure(task: Task) -> dict[str, str]:
+    outcome = task.outcome
+    if outcome is None or outcome.error is None:
+        return {}
+    return worded(outcome.error, dict(outcome.details))
+
+
+def _failed_usage(choice: str) -> dict[str, Any]:
+    return {} if choice == "absent" else {"usage": {choice: 0}}
+
+
+def _results(call: Call, task: Task) -> list[dict[str, str]]:
+    return [
+        {"url": oss.link(call, task, number)} if error is None else worded(error, {})
+        for number, error in enumerate(task.pictures, start=1)
+    ]
+
+
+def _row(call: Call, task: Task) -> dict[str, Any]:
+    times = {"start_time": task.scheduled_ms, "end_time": task.ended_ms}
+    return {
+        "api_key_id": task.key_id,
+        "caller_parent_id": call.key.account_number,
+        "caller_uid": call.key.account_number,
+        "gmt_create": task.submitted_ms,
+        **{name: at for name, at in times.items() if at is not None},
+        "model_name": MODEL_NAME,
+        "region": REGION,
+        "request_id": task.request_id,
+        "status": task.status,
+        "task_id": task.id,
+        "user_api_unique_key": UNIQUE_KEY,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Filters:
+    """Which tasks a list shows. ``equal`` holds the values that must be the same."""
+
+    from_ms: int
+    to_ms: int
+    equal: dict[str, str]
+    page_no: int
+    page_size: int
+
+    def take(self, task: Task) -> bool:
+        row = {"model_name": MODEL_NAME, "status": task.status, "api_key_id": task.key_id, "region": REGION}
+        return self.from_ms <= task.submitted_ms <= self.to_ms and all(
+            row[name] == value for name, value in self.equal.items()
+        )
+
+
+def _read_filters(call: Call) -> _Filters:
+    given = {name: values[-1] for name, values in parse_qs(call.request.query).items()}
+    day_ms = int(DAY.total_seconds() * 1000)
+    to_ms = from_ms = None
+    if "end_time" in given:
+        to_ms = _moment_ms(given, "end_time") + 999
+    if "start_time" in given:
+        from_ms = _moment_ms(given, "start_time")
+    if to_ms is None:
+        to_ms = call.now_ms if from_ms is None else from_ms + day_ms
+    if from_ms is None:
+        from_ms = to_ms - day_ms
+    if not from_ms <= to_ms <= from_ms + day_ms + 999:
+        raise _filter_error("start_time", "must lie before end_time, by 24 hours at most")
+    return _Filters(
+        from_ms=from_ms,
+        to_ms=to_ms,
+        equal={name: given[name] for name in ("model_name", "status", "api_key_id", "region") if name in given},
+        page_no=_whole(given, "page_no", 1, 1_000_000),
+        page_size=_whole(given, "page_size", 10, MOST_PAGE_SIZE),
+    )
+
+
+def _moment_ms(given: dict[str, str], name: str) -> int:
+    text = given[name]
+    try:
+        if len(text) != 14 or not (text.isascii() and text.isdigit()):
+            raise ValueError
+        moment = datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=VENDOR_ZONE)
+        return int(moment.timestamp() * 1000)
+    except (ValueError, OverflowError):
+        raise _filter_error(name, f"is {shown(text)}; it is a moment in UTC+8 as YYYYMMDDhhmmss") from None
+
+
+def _whole(given: dict[str, str], name: str, default: int, most: int) -> int:
+    text = given.get(name, str(default))
+    if text.isascii() and text.isdigit() and len(text) <= 7 and 1 <= int(text) <= most:
+        return int(text)
+    raise _filter_error(name, f"is {shown(text)}; it is a whole number from 1 to {most}")
+
+
+def _filter_error(name: str, problem: str) -> VendorError:
+    return VendorError("parameters_invalid", rule="list.filters", place=f"query {name}", problem=problem)

@@ -1,0 +1,177 @@
+"""What can be chosen: by flag, else environment variable, else file, else default."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from contracts import catalogue
+from mock_server.core.plans import Plan
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ENVIRONMENT_PREFIX = "FACECHAIN_MOCK_"
+CONFIG_FILE = "facechain-mock.toml"
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+PROFILES = {
+    "calm": Plan(pending_ms=200, running_ms=800),
+    "real": Plan(pending_ms=26, running_ms=27_900),
+}
+_ACCOUNT = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to run the server. Every field has a flag, an environment variable and a key in the file."""
+
+    host: str = "127.0.0.1"
+    port: int = 8790
+    profile: str = "calm"
+    speed: float = 1.0
+    seed: int = field(default_factory=lambda: secrets.randbelow(1_000_000_000))
+    limits: str = "documented"
+    behaviour: Mapping[str, str] = field(default_factory=dict)
+    api_key: Mapping[str, str] = field(default_factory=dict)
+    workspace: tuple[str, ...] = ()
+    public_base_url: str | None = None
+    allow_host: tuple[str, ...] = ()
+    admin_token: str | None = None
+    ready_file: str | None = None
+    log: str = "text"
+
+    def __post_init__(self) -> None:
+        """Raises ValueError that names the setting, what it is and what it may be."""
+        _one_of("profile", self.profile, PROFILES)
+        _one_of("limits", self.limits, ("documented", "off"))
+        _one_of("log", self.log, ("json", "text"))
+        catalogue.chosen(self.behaviour)
+        if not 0 <= self.port <= 65_535:
+            raise ValueError(f"port is {self.port}; it is a number from 0 (any free one) to 65535")
+        if not 0 < self.speed <= 1_000_000:
+            raise ValueError(f"speed is {self.speed}; it is above 0 and at most 1000000")
+        if self.public_base_url and not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]_-]+", self.public_base_url):
+            raise ValueError(f"public-base-url is {self.public_base_url!r}; it looks like http://host:port")
+        for account in self.api_key.values():
+            if account and not _ACCOUNT.fullmatch(account):
+                raise ValueError(f"account {account!r} is not 1 to 64 letters, digits, dots, dashes or underscores")
+        if self.host not in LOOPBACK_HOSTS and not self.admin_token:
+            raise ValueError(
+                f"host is {self.host}, which other machines may reach: choose an --admin-token first, "
+                "or stay on 127.0.0.1"
+            )
+
+    @property
+    def plan(self) -> Plan:
+        """How a task goes when nobody chose a plan for it."""
+        return PROFILES[self.profile]
+
+
+def read_settings(
+    flags: Mapping[str, Any], environment: Mapping[str, str] | None = None, folder: Path | None = None
+) -> Settings:
+    """Settings from flags (by field name; None means not given), environment, file and defaults.
+
+    Raises ValueError that names the place and the nearest known setting.
+    """
+    environment = os.environ if environment is None else environment
+    chosen = _from_file(flags.get("config") or environment.get(ENVIRONMENT_PREFIX + "CONFIG"), folder or Path.cwd())
+    chosen |= _from_environment(environment)
+    chosen |= {name: value for name, value in flags.items() if value is not None and name != "config"}
+    return Settings(**{name: _READERS.get(name, str)(value) for name, value in chosen.items()})
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    found = {}
+    for name in names():
+        value = environment.get(ENVIRONMENT_PREFIX + name.upper())
+        if value is not None:
+            found[name] = value.split(",") if name in _LISTS else value
+    return found
+
+
+def _from_file(path: str | None, folder: Path) -> dict[str, Any]:
+    if path is not None:
+        return _checked(_read_toml(Path(path)), path)
+    own, project = folder / CONFIG_FILE, folder / "pyproject.toml"
+    if own.is_file():
+        return _checked(_read_toml(own), CONFIG_FILE)
+    if project.is_file():
+        table = _read_toml(project).get("tool", {}).get("facechain-mock", {})
+        return _checked(table, "[tool.facechain-mock] of pyproject.toml")
+    return {}
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not TOML: {error}") from error
+
+
+def _checked(table: Mapping[str, Any], place: str) -> dict[str, Any]:
+    known = {name.replace("_", "-"): name for name in names()}
+    for key in table:
+        if key not in known:
+            raise ValueError(f"{place} has an unknown setting {key!r}; nearest is {catalogue.nearest(key, known)!r}")
+    return {known[key]: value for key, value in table.items()}
+
+
+def names() -> list[str]:
+    """The names of all settings, as the fields spell them."""
+    return [each.name for each in fields(Settings)]
+
+
+def _one_of(name: str, value: str, choices: Sequence[str] | Mapping[str, Any]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}; it is one of {', '.join(choices)}")
+
+
+def _number(kind: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        try:
+            return kind(value)
+        except (TypeError, ValueError):
+            raise ValueError(f"{value!r} is not a number") from None
+
+    return read
+
+
+def _pairs(value: Any) -> dict[str, str]:
+    """``{"id": "choice"}``, or a list of ``"id=choice"``; a key alone is an account of its own."""
+    if isinstance(value, Mapping):
+        return {str(name): str(choice) for name, choice in value.items()}
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise ValueError(f"{json.dumps(value)} is neither a table nor a list of name=value")
+    pairs = {}
+    for entry in value:
+        name, _, choice = str(entry).partition("=")
+        pairs[name.strip()] = choice.strip()
+    return pairs
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(str(each) for each in value)
+
+
+_LISTS = frozenset({"behaviour", "api_key", "workspace", "allow_host"})
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "port": _number(int),
+    "speed": _number(float),
+    "seed": _number(int),
+    "behaviour": _pairs,
+    "api_key": _pairs,
+    "workspace": _names,
+    "allow_host": _names,
+}

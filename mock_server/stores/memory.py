@@ -1,0 +1,99 @@
+"""Accounts and tasks in this process. One lock a session, because every step is short."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from mock_server.core.model import Account, Task
+from mock_server.core.plans import Plan
+
+T = TypeVar("T")
+
+MOST_SESSIONS = 1_000
+MOST_QUEUED_PLANS = 10_000
+
+
+class MemoryWorld:
+    """What one session knows. ``seed`` decides every id it hands out."""
+
+    def __init__(self, seed: str) -> None:
+        self._seed = seed
+        self._lock = threading.RLock()
+        self._accounts: dict[str, Account] = {}
+        self._plans: deque[Plan] = deque()
+        self._random = random.Random(seed)
+
+    def change(self, account: str, step: Callable[[Account], T]) -> T:
+        with self._lock:
+            found = self._accounts.get(account)
+            if found is None:
+                found = self._accounts[account] = Account()
+            return step(found)
+
+    def accounts(self) -> list[str]:
+        with self._lock:
+            return list(self._accounts)
+
+    def next_plan(self) -> Plan | None:
+        with self._lock:
+            return self._plans.popleft() if self._plans else None
+
+    def queue_plan(self, plan: Plan) -> None:
+        with self._lock:
+            if len(self._plans) >= MOST_QUEUED_PLANS:
+                raise ValueError(f"{MOST_QUEUED_PLANS} plans are queued already; clear them with DELETE plans")
+            self._plans.append(plan)
+
+    def queued_plans(self) -> list[Plan]:
+        with self._lock:
+            return list(self._plans)
+
+    def clear_plans(self) -> None:
+        with self._lock:
+            self._plans.clear()
+
+    def clear_tasks(self) -> None:
+        with self._lock:
+            for account in self._accounts.values():
+                account.tasks.clear()
+                account.queue.clear()
+                account.slot_free_ms = 0
+
+    def new_id(self) -> str:
+        bits = self._random.getrandbits(128)
+        text = f"{bits:032x}"
+        variant = "89ab"[bits & 3]
+        return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
+
+    def tasks(self) -> Iterator[tuple[str, Task]]:
+        with self._lock:
+            found = [(name, task) for name, account in self._accounts.items() for task in account.tasks.values()]
+        yield from found
+
+
+class MemoryWorlds:
+    """The worlds of all sessions; beyond ``MOST_SESSIONS`` the one unused longest is forgotten."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._lock = threading.Lock()
+        self._worlds: OrderedDict[str, MemoryWorld] = OrderedDict()
+
+    def open(self, session: str) -> MemoryWorld:
+        with self._lock:
+            world = self._worlds.get(session)
+            if world is None:
+                world = self._worlds[session] = MemoryWorld(f"{self._seed}:{session}")
+                if len(self._worlds) > MOST_SESSIONS:
+                    self._worlds.popitem(last=False)
+            else:
+                self._worlds.move_to_end(session)
+            return world
+
+    def clear(self, session: str) -> None:
+        with self._lock:
+            self._worlds.pop(session, None)

@@ -1,0 +1,1 @@
+"""Flask: binds paths to the core and translates, nothing else."""

@@ -1,0 +1,250 @@
+"""The admin API under ``/__admin``: what a test may do to the vendor, and nothing that the vendor has."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, abort, current_app, jsonify, make_response, request
+from werkzeug.exceptions import HTTPException
+
+from contracts import catalogue
+from mock_server.core import lifecycle
+from mock_server.core.gateway import session_of
+from mock_server.core.model import Account, Task, VendorError
+from mock_server.core.plans import plan_from_json, plan_to_json
+from mock_server.core.ports import World
+from mock_server.core.tasks import vendor_time
+from mock_server.web.wire import plain_request, simulator
+
+PREFIX = "/__admin"
+GUARD = "facechain-guard"
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+OPEN_ENDPOINTS = frozenset({"control.health", "control.version"})
+
+control = Blueprint("control", __name__, url_prefix=PREFIX)
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Who may use the admin API: the token, and the host names a browser may have come by."""
+
+    token: str
+    hosts: frozenset[str] = LOOPBACK_NAMES
+
+
+def _refuse(status: int, error: str, **more: Any) -> NoReturn:
+    abort(make_response(jsonify({"error": error, **more}), status))
+
+
+def guard() -> None:
+    """Stands before every admin route: foreign hosts, foreign pages, missing tokens, form posts."""
+    known: Guard = current_app.extensions[GUARD]
+    host = _hostname(f"//{request.environ.get('HTTP_HOST', '')}")
+    if host not in known.hosts:
+        _refuse(421, f"Host {host!r} is not one of {', '.join(sorted(known.hosts))}; allow it with --allow-host")
+    origin = request.headers.get("Origin")
+    if origin is not None and _hostname(origin) not in known.hosts:
+        _refuse(403, "a page of another origin may not use the admin API")
+    if request.endpoint in OPEN_ENDPOINTS:
+        return
+    token = request.headers.get("X-Admin-Token", "")
+    if not hmac.compare_digest(token.encode(), known.token.encode()):
+        _refuse(401, "header X-Admin-Token is missing or wrong; the token is printed when the server starts")
+    if request.method not in ("GET", "HEAD") and request.mimetype != "application/json":
+        _refuse(415, f"Content-Type is {request.mimetype or 'missing'}; send application/json")
+
+
+control.before_request(guard)
+
+
+def _hostname(url: str) -> str:
+    try:
+        return (urlsplit(url).hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+@control.errorhandler(HTTPException)
+def _explain(error: HTTPException) -> Response:
+    if error.response is not None:
+        return make_response(error.response)
+    return make_response(jsonify({"error": error.description}), error.code or 500)
+
+
+@control.errorhandler(ValueError)
+@control.errorhandler(VendorError)
+def _bad_request(error: Exception) -> Response:
+    text = error.problem if isinstance(error, VendorError) else str(error)
+    return make_response(jsonify({"error": text}), 400)
+
+
+def _content() -> dict[str, Any]:
+    """The JSON object in the body; an empty body counts as an empty one."""
+    if not request.get_data():
+        return {}
+    content = request.get_json(silent=True)
+    if not isinstance(content, dict):
+        raise ValueError("the body is not a JSON object")
+    return content
+
+
+def _world() -> World:
+    return simulator().worlds.open(session_of(plain_request()))
+
+
+@control.get("/health")
+def health() -> dict[str, Any]:
+    return {"status": "ok"}
+
+
+@control.get("/version")
+def version() -> dict[str, Any]:
+    return {"name": "facechain-mock", "version": current_app.config["VERSION"], "api": "v1"}
+
+
+@control.post("/reset")
+def reset() -> dict[str, Any]:
+    """Forget everything of the session, and put the clock back when the request names no session."""
+    session = session_of(plain_request())
+    simulator().worlds.clear(session)
+    if not session:
+        simulator().clock.reset()
+    return {"reset": "everything of this session"}
+
+
+@control.post("/reset/tasks")
+def reset_tasks() -> dict[str, Any]:
+    _world().clear_tasks()
+    return {"reset": "tasks"}
+
+
+@control.get("/clock")
+def show_clock() -> dict[str, Any]:
+    clock = simulator().clock
+    now_ms = clock.now_ms()
+    return {"now_ms": now_ms, "vendor_time": vendor_time(now_ms), "frozen": clock.frozen, "factor": clock.factor}
+
+
+@control.put("/clock")
+def move_clock() -> dict[str, Any]:
+    """``{"action": "freeze|resume|advance|scale|reset", "by": "24h", "factor": 10}``."""
+    content = _content()
+    clock = simulator().clock
+    moves: dict[str, Callable[[], None]] = {
+        "freeze": clock.freeze,
+        "resume": clock.resume,
+        "reset": clock.reset,
+        "advance": lambda: clock.advance(content.get("by", "")),
+        "scale": lambda: clock.scale(content.get("factor", 0)),
+    }
+    action = content.get("action")
+    if action not in moves:
+        raise ValueError(f"action is {action!r}; it is one of {', '.join(moves)}")
+    moves[action]()
+    return show_clock()
+
+
+@control.get("/tasks")
+def list_tasks() -> dict[str, Any]:
+    return {"tasks": [_shown(account, task) for account, task in _world().tasks()]}
+
+
+@control.get("/tasks/<task_id>")
+def show_task(task_id: str) -> dict[str, Any]:
+    return _shown(*_find(task_id))
+
+
+@control.put("/tasks/<task_id>")
+def replan_task(task_id: str) -> dict[str, Any]:
+    """``{"plan": {...}}``: another plan for a task that has not ended."""
+    plan = plan_from_json(_content().get("plan"), simulator().terms.plan)
+    account, task = _find(task_id)
+    _while_live(account, task, lambda: lifecycle.replan(task, plan))
+    return show_task(task_id)
+
+
+@control.post("/tasks/<task_id>/release")
+def release_task(task_id: str) -> dict[str, Any]:
+    """Let a task that its plan holds go on."""
+    account, task = _find(task_id)
+    if task.plan.progression != "hold":
+        raise ValueError(f"task {task_id} is not held; its plan goes by {task.plan.progression}")
+    now_ms = simulator().clock.now_ms()
+    _while_live(account, task, lambda: lifecycle.release(task, now_ms))
+    return show_task(task_id)
+
+
+@control.get("/plans")
+def list_plans() -> dict[str, Any]:
+    return {"plans": [plan_to_json(plan) for plan in _world().queued_plans()]}
+
+
+@control.post("/plans")
+def queue_plan() -> tuple[dict[str, Any], int]:
+    """A plan for the next task that is submitted; plans queue up."""
+    _world().queue_plan(plan_from_json(_content(), simulator().terms.plan))
+    return list_plans(), 201
+
+
+@control.delete("/plans")
+def clear_plans() -> dict[str, Any]:
+    _world().clear_plans()
+    return list_plans()
+
+
+@control.get("/openapi.json")
+def openapi() -> dict[str, Any]:
+    return catalogue.openapi()
+
+
+@control.route("/<path:unknown>", methods=["GET", "POST", "PUT", "DELETE"])
+def no_such_route(unknown: str) -> NoReturn:
+    rules = (rule for rule in current_app.url_map.iter_rules() if rule.endpoint != request.endpoint)
+    known = sorted({str(rule).removeprefix(f"{PREFIX}/") for rule in rules if str(rule).startswith(PREFIX)})
+    nearest = catalogue.nearest(unknown, known)
+    _refuse(404, f"the admin API has no {request.method} {unknown}; nearest is {nearest}", known=known)
+
+
+def _find(task_id: str) -> tuple[str, Task]:
+    for account, task in _world().tasks():
+        if task.id == task_id:
+            return account, task
+    _refuse(404, f"this session has no task {task_id!r}")
+
+
+def _while_live(account: str, task: Task, step: Callable[[], None]) -> None:
+    now_ms = simulator().clock.now_ms()
+
+    def change(owner: Account) -> None:
+        lifecycle.settle_one(owner, task, now_ms)
+        if task.ended_ms is not None:
+            raise ValueError(f"task {task.id} has ended: it is {task.status}")
+        step()
+
+    _world().change(account, change)
+
+
+def _shown(account: str, task: Task) -> dict[str, Any]:
+    """A task with its timeline, settled to now."""
+    now_ms = simulator().clock.now_ms()
+    _world().change(account, lambda owner: lifecycle.settle_one(owner, task, now_ms))
+    moments = {"submitted": task.submitted_ms, "scheduled": task.scheduled_ms, "ended": task.ended_ms}
+    return {
+        "task_id": task.id,
+        "account": account,
+        "status": task.status,
+        "style": task.style,
+        "n": task.n,
+        "delivered": task.delivered,
+        "polls": task.polls,
+        "plan": plan_to_json(task.plan),
+        "timeline": [
+            {"event": name, "at_ms": at, "vendor_time": vendor_time(at)}
+            for name, at in moments.items()
+            if at is not None
+        ],
+    }
