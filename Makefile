@@ -53,32 +53,37 @@ clean:  ## Remove what these commands made
 		test ! -d $$folder || find $$folder -name __pycache__ -type d -prune -exec rm -rf {} +; \
 	done
 
+# Before anything is removed or made: is this a Python to make it with?
+define check_python
+"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || { \
+	echo "Python 3.10 or later is needed, and '$(PYTHON)' is not one. Name yours: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; \
+	exit 1; }; \
+"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+	echo "'$(PYTHON)' cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; \
+	exit 1; }
+endef
+
 # A .venv that somebody else made is used as it is, if it works.
 define make_venv
-@if ! $(BIN)/python -c 'import pip' 2>/dev/null; then \
-	"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || { \
-		echo "Python 3.10 or later is needed, and '$(PYTHON)' is not one. Name yours: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; \
-		exit 1; }; \
-	"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
-		echo "'$(PYTHON)' cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; \
-		exit 1; }; \
-	mkdir -p $(VENV) && printf '%s\n' "$(CURDIR)" "$(PYTHON)" > $(MADE_BY) && "$(PYTHON)" -m venv $(VENV); \
-fi
+$(BIN)/python -c 'import pip' 2>/dev/null || { \
+$(check_python); \
+mkdir -p $(VENV) && printf '%s\n' "$(CURDIR)" "$(PYTHON)" > $(MADE_BY) && "$(PYTHON)" -m venv $(VENV); }
 endef
 
 $(SERVE_READY): pyproject.toml $(PINS) $(UNUSABLE)
 	@echo "Setting up .venv with what the server needs ..."
-	$(make_venv)
+	@$(make_venv)
 	@$(BIN)/python -m pip install -qq -c $(PINS) hatchling
 	@$(BIN)/python -m pip install -qq -c $(PINS) --no-build-isolation -e .
 	@touch $@
 
 $(DEV_READY): pyproject.toml $(PINS) $(UNUSABLE)
 	@echo "Setting up .venv with everything for developing; the first time takes a minute or two ..."
-	$(make_venv)
+	@$(make_venv)
 	@$(BIN)/python -m pip install -qq -r $(PINS)
 	@$(BIN)/python -m pip install -qq -c $(PINS) --no-build-isolation -e .
 	@touch $(SERVE_READY) $@
 
 discard-venv:
+	@$(check_python)
 	@rm -rf $(VENV)

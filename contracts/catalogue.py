@@ -64,6 +64,47 @@ class Behaviour:
     source: str
 
 
+@dataclass(frozen=True)
+class Scenario:
+    """A named course of events. ``plan``, ``faults`` and ``refuse`` are as ``scenarios.json`` writes them.
+
+    ``refuse`` is the reason for which the account is refused; ``story`` says what the scenario is for.
+    """
+
+    name: str
+    does: str
+    story: str
+    evidence: str
+    source: str
+    plan: Mapping[str, Any] | None = None
+    faults: tuple[Mapping[str, Any], ...] = ()
+    refuse: str | None = None
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How a whole server behaves when nobody asks for anything special."""
+
+    name: str
+    does: str
+    plan: Mapping[str, Any]
+    faults: tuple[Mapping[str, Any], ...]
+    evidence: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Advice:
+    """A thing that a client had better not do; ``level`` is must, should or may."""
+
+    id: str
+    level: str
+    sentence: str
+    advice: str
+    evidence: str
+    source: str
+
+
 @cache
 def errors() -> Mapping[str, ErrorRow]:
     """Every error, by reason."""
@@ -86,6 +127,45 @@ def behaviours() -> Mapping[str, Behaviour]:
             for id_, row in rows.items()
         }
     )
+
+
+@cache
+def scenarios() -> Mapping[str, Scenario]:
+    """Every scenario, by name."""
+    rows: dict[str, dict[str, Any]] = _read("scenarios.json")["scenarios"]
+    return MappingProxyType(
+        {
+            name: Scenario(
+                name,
+                story=row["for"],
+                faults=tuple(row.get("faults", ())),
+                **{key: value for key, value in row.items() if key not in ("for", "faults")},
+            )
+            for name, row in rows.items()
+        }
+    )
+
+
+def scenario(name: str) -> Scenario:
+    """One scenario. Raises ``ValueError`` that names the nearest one when there is none of that name."""
+    if name not in scenarios():
+        raise ValueError(_unknown("scenario", name, scenarios()))
+    return scenarios()[name]
+
+
+@cache
+def profiles() -> Mapping[str, Profile]:
+    """Every profile, by name."""
+    rows: dict[str, dict[str, Any]] = _read("scenarios.json")["profiles"]
+    return MappingProxyType(
+        {name: Profile(name, **{**row, "faults": tuple(row["faults"])}) for name, row in rows.items()}
+    )
+
+
+@cache
+def advice() -> Mapping[str, Advice]:
+    """Everything a client may be advised, by id, the gravest first."""
+    return MappingProxyType({id_: Advice(id_, **row) for id_, row in _read("advice.json").items()})
 
 
 @cache
@@ -114,6 +194,12 @@ def openapi(behaviours: Mapping[str, str] | None = None) -> dict[str, Any]:
         body = schema(message, behaviours)
         del body["$id"], body["$schema"]
         inlined[name] = _with_refs(body, {"#": f"#/components/schemas/{name}"})
+    return document
+
+
+def admin_openapi() -> dict[str, Any]:
+    """The OpenAPI document of the mock's own admin API; it needs no other file."""
+    document: dict[str, Any] = _read("admin.openapi.json")
     return document
 
 
@@ -162,9 +248,7 @@ def _read(name: str) -> Any:
 
 
 def _options(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, BehaviourOption]:
-    return {
-        choice: BehaviourOption(row["sentence"], tuple(row.get("patch", ()))) for choice, row in rows.items()
-    }
+    return {choice: BehaviourOption(row["sentence"], tuple(row.get("patch", ()))) for choice, row in rows.items()}
 
 
 def _amended(document: dict[str, Any], choices: Mapping[str, str]) -> dict[str, Any]:

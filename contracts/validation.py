@@ -68,7 +68,8 @@ def answer_violations(schema_name: str, body: object) -> list[str]:
     """What is wrong with an answer, as ``place: problem``; empty when it keeps its schema."""
     errors = _answer_validator(schema_name).iter_errors(_without_depths(body))
     return [
-        f"{'.'.join(map(str, error.absolute_path)) or 'body'}: {_short(error.message, 200)}"
+        f"{'.'.join(map(str, error.absolute_path)) or 'body'}: "
+        + ("must not be there" if error.validator == "not" else _short(error.message, 200))
         for error in islice(errors, MOST_VIOLATIONS)
     ]
 
@@ -153,9 +154,11 @@ def _problem(error: "ValidationError", place: tuple[str | int, ...]) -> str:
 
 
 def _not_one_of(found: object, words: list[str], name: str) -> str:
-    known = f"one of the {len(words)} {name}s" if len(words) > 4 else " or ".join(map(_shown, words))
+    if len(words) <= 4:
+        return f"{_shown(found)} is not {' or '.join(map(_shown, words))}"
     near = nearest(found, words) if isinstance(found, str) else None
-    return f"{_shown(found)} is not {known}" + (f"; nearest is {_shown(near)}" if near else "")
+    hint = f"; nearest is {_shown(near)}" if near else ""
+    return f"{_shown(found)} is not one of the {len(words)} {name}s{hint}"
 
 
 def _shown(value: object) -> str:
@@ -165,7 +168,7 @@ def _shown(value: object) -> str:
     if isinstance(value, list):
         return "an array"
     if isinstance(value, str):
-        return "'" + _short(json.dumps(value[:60])[1:-1].replace('\\"', '"'), 60) + "'"
+        return "'" + _short(json.dumps(value[:61])[1:-1].replace('\\"', '"'), 60) + "'"
     return _short(json.dumps(value), 60)
 
 

@@ -18,12 +18,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     flags = parser.parse_args(arguments)
     try:
-        return _COMMANDS[flags.command](flags)
+        code = _COMMANDS[flags.command](flags)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the flush at exit is quiet too
+        return 0
     except (ValueError, OSError) as error:
         print(f"facechain-mock: {error}", file=sys.stderr)
         return 2
-    except BrokenPipeError:
-        return 0
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -41,7 +44,8 @@ def _parser() -> argparse.ArgumentParser:
     option = serve.add_argument
     option("--host", help="address to listen on (127.0.0.1); any other needs --admin-token")
     option("--port", type=int, help="port to listen on (8790); 0 takes a free one")
-    option("--profile", help="calm: short tasks; real: timings seen in real traffic (calm)")
+    option("--profile", help="calm: short tasks; real: timings seen in real traffic; hostile: calm with faults (calm)")
+    option("--scenario", metavar="NAME", help="a scenario for every task; see facechain-mock scenarios")
     option("--speed", type=float, help="how fast the vendor's clock runs (1.0)")
     option("--seed", type=int, help="decides ids and pictures; random when left out, and printed")
     option("--limits", help="documented: 2 submissions/s, 1 running task, 20 task calls/s; or off (documented)")
@@ -68,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     option("--config", metavar="FILE", help="read settings from this TOML file")
     option("--log", help="text or json (text)")
     for name, text in (
+        ("scenarios", "print every scenario, and what it is for"),
         ("errors", "print the error catalogue"),
         ("rules", "print every rule, and how well it is known"),
         ("behaviours", "print the open points and their choices"),
@@ -102,10 +107,11 @@ def _serve(flags: argparse.Namespace) -> int:
 
 def _greeting(settings: Settings, url: str, token: str) -> str:
     key = next(iter(settings.api_key), "sk-mock")
+    scenario = f", scenario {settings.scenario}" if settings.scenario else ""
     return f"""\
 facechain-mock answers at {url}/api/v1
   a key that works   {key}
-  profile {settings.profile}, limits {settings.limits}, seed {settings.seed}
+  profile {settings.profile}, limits {settings.limits}, seed {settings.seed}{scenario}
   point the SDK at it
     export DASHSCOPE_HTTP_BASE_URL={url}/api/v1
     export DASHSCOPE_API_KEY={key}
@@ -118,6 +124,14 @@ def _table(rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
         print("  ".join([*cells, row[-1]]))
+
+
+def _scenarios(_flags: argparse.Namespace) -> int:
+    from contracts import catalogue
+
+    rows = [(row.name, row.evidence, row.does, row.story) for row in catalogue.scenarios().values()]
+    _table([("SCENARIO", "EVIDENCE", "WHAT HAPPENS", "FOR"), *rows])
+    return 0
 
 
 def _errors(_flags: argparse.Namespace) -> int:
@@ -168,6 +182,7 @@ def _version(_flags: argparse.Namespace) -> int:
 
 _COMMANDS = {
     "serve": _serve,
+    "scenarios": _scenarios,
     "errors": _errors,
     "rules": _rules,
     "behaviours": _behaviours,

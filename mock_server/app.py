@@ -6,7 +6,7 @@ import secrets
 from importlib.metadata import PackageNotFoundError, version
 
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed
 
 from contracts import catalogue
 from mock_server.clock import VendorClock
@@ -20,7 +20,7 @@ from mock_server.web.control import GUARD, LOOPBACK_NAMES, Guard, control
 from mock_server.web.oss import oss
 from mock_server.web.portraits import portraits
 from mock_server.web.tasks import tasks
-from mock_server.web.wire import SIMULATOR, flask_response, vendor_answer
+from mock_server.web.wire import SIMULATOR, flask_response, simulator, vendor_answer
 
 
 def create_app(settings: Settings | None = None, *, clock: Clock | None = None, worlds: Worlds | None = None) -> Flask:
@@ -53,7 +53,11 @@ def create_simulator(settings: Settings, *, clock: Clock | None = None, worlds: 
         workspaces=frozenset(settings.workspace),
         public_base_url=settings.public_base_url,
     )
-    return Simulator(terms, clock or VendorClock(factor=settings.speed), worlds or MemoryWorlds(settings.seed))
+    return Simulator(
+        terms,
+        clock or VendorClock(factor=settings.speed),
+        worlds or MemoryWorlds(settings.seed, settings.faults, settings.scenario),
+    )
 
 
 def installed_version() -> str:
@@ -64,7 +68,9 @@ def installed_version() -> str:
 
 
 def _unrouted(error: HTTPException) -> Response:
-    """Paths and methods that no route takes: the vendor has an answer for these too."""
+    """Paths and methods that no route takes: the vendor has an answer for these too. A mistake of ours is a 500."""
+    if isinstance(error, InternalServerError):
+        return flask_response(simulator().broken())
     if request.path.startswith(gateway.PREFIX):
         methods = (error.valid_methods or ()) if isinstance(error, MethodNotAllowed) else ()
         return vendor_answer(None, allowed=tuple(method for method in methods if method != "HEAD"))

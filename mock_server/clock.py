@@ -27,13 +27,20 @@ class VendorClock:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._monotonic = monotonic
-        self._lock = threading.Lock()
+        self._moved = threading.Condition()
         self._start = (start_ms, _checked_factor(factor))
         self.reset()
 
     def now_ms(self) -> int:
         base_ms, since, factor, frozen = self._state
         return base_ms if frozen else base_ms + int((self._monotonic() - since) * 1000 * factor)
+
+    def wait_ms(self, ms: int) -> None:
+        """Wait until ``ms`` of this clock have passed, which ``advance`` can bring about; frozen, not at all."""
+        until_ms = self.now_ms() + ms
+        with self._moved:
+            while not self.frozen and self.now_ms() < until_ms:
+                self._moved.wait((until_ms - self.now_ms()) / 1000 / self.factor + 0.0005)
 
     @property
     def frozen(self) -> bool:
@@ -62,11 +69,12 @@ class VendorClock:
         """Back to where and how the clock started."""
         start_ms, factor = self._start
         base_ms = int(time.time() * 1000) if start_ms is None else start_ms
-        with self._lock:
+        with self._moved:
             self._state = (base_ms, self._monotonic(), factor, False)
+            self._moved.notify_all()
 
     def _restart(self, *, by_ms: int = 0, factor: float | None = None, frozen: bool | None = None) -> None:
-        with self._lock:
+        with self._moved:
             now_ms = self.now_ms() + by_ms
             _, _, old_factor, old_frozen = self._state
             self._state = (
@@ -75,6 +83,7 @@ class VendorClock:
                 old_factor if factor is None else factor,
                 old_frozen if frozen is None else frozen,
             )
+            self._moved.notify_all()
 
 
 def duration_ms(given: str | float) -> int:

@@ -6,20 +6,27 @@ import json
 import logging
 import os
 import signal
+import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
+from uuid import uuid4
 from wsgiref.types import WSGIApplication
 
 from waitress import wasyncore
-from waitress.channel import HTTPChannel
+from waitress.channel import ClientDisconnected, HTTPChannel
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import create_server
-from waitress.task import ErrorTask, WSGITask
+from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
 
-from mock_server.core.gateway import SERVER
+from mock_server.core.gateway import SERVER, explanation, worded
+from mock_server.core.model import VendorError
+from mock_server.web.line import LINE
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -30,15 +37,40 @@ MOST_BODY_BYTES = 64 * 1_048_576
 """What the server reads before it hangs up; the vendor's own limit is checked by the core."""
 
 
+_NOT_HTTP = (HTTPStatus.BAD_REQUEST, "request_format")
+_REFUSALS = {
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (HTTPStatus.BAD_REQUEST, "too_large"),
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: (HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "request_format"),
+    HTTPStatus.INTERNAL_SERVER_ERROR: (HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error"),
+}
+"""What is answered in place of the web server's own errors: a status, and a reason in ``contracts/errors.json``."""
+
+
+class _Parser(HTTPRequestParser):
+    """Refuses what the web server's parser trips over: half an IPv6 address, a length of 5,000 digits."""
+
+    def parse_header(self, header_plus: bytes) -> None:
+        try:
+            super().parse_header(header_plus)
+        except ValueError as error:
+            raise ParsingError(str(error)) from error
+
+
 class _VendorErrorTask(ErrorTask):
     """Answers what is not HTTP at all, in the vendor's shape."""
 
     def execute(self) -> None:
         error = self.request.error
-        body = json.dumps({"code": "InvalidParameter", "message": error.reason, "request_id": ""}).encode()
-        self.status = f"{error.code} {error.reason}"
+        status, reason = _REFUSALS.get(error.code, _NOT_HTTP)
+        request_id = str(uuid4())
+        body = json.dumps({**worded(reason, {}), "request_id": request_id}, ensure_ascii=False).encode()
+        self.status = f"{status.value} {status.phrase}"
         self.response_headers.extend(
-            [("Content-Type", "application/json"), ("X-Mock-Reason", f"http.request: {error.body}"[:200])]
+            [
+                ("Content-Type", "application/json"),
+                ("X-Request-Id", request_id),
+                ("X-Mock-Reason", explanation(VendorError(reason, rule="http.request", problem=error.body))),
+            ]
         )
         self.set_close_on_finish()
         self.content_length = len(body)
@@ -46,7 +78,30 @@ class _VendorErrorTask(ErrorTask):
 
 
 class _VendorTask(WSGITask):
-    """Sends what the app chose, without the header that would call the app's server a proxy."""
+    """Sends what the app chose, and is the ``Line`` that the app may make trouble on."""
+
+    def get_environment(self) -> dict[str, Any]:
+        environ: dict[str, Any] = super().get_environment()
+        environ[LINE] = self
+        return environ
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        spare: _SpareThreads = self.channel.server.spare
+        spare.lend(1)
+        try:
+            yield
+        finally:
+            spare.lend(-1)
+
+    def is_gone(self) -> bool:
+        return not self.channel.connected
+
+    def drop(self, *, reset: bool) -> NoReturn:
+        if reset:
+            with suppress(OSError):  # the client may have left first
+                self.channel.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        raise ClientDisconnected
 
     def build_response_header(self) -> bytes:
         header: bytes = super().build_response_header()
@@ -54,8 +109,29 @@ class _VendorTask(WSGITask):
 
 
 class _Channel(HTTPChannel):
+    parser_class = _Parser
     task_class = _VendorTask
     error_task_class = _VendorErrorTask
+
+
+class _SpareThreads:
+    """Gives each request that waits on purpose a thread of its own, so that it holds up no other one."""
+
+    def __init__(self, dispatcher: ThreadedTaskDispatcher) -> None:
+        self._dispatcher = dispatcher
+        self._lock = threading.Lock()
+        self._waiting = 0
+        self.closed = False
+
+    def lend(self, change: int) -> None:
+        with self._lock:
+            self._waiting += change
+            if not self.closed:
+                self._dispatcher.set_thread_count(THREADS + min(self._waiting, MOST_CONNECTIONS))
+
+    def close(self) -> None:
+        with self._lock:
+            self.closed = True
 
 
 class Server:
@@ -74,10 +150,13 @@ class Server:
             connection_limit=MOST_CONNECTIONS,
             asyncore_use_poll=True,
             max_request_body_size=MOST_BODY_BYTES,
+            channel_request_lookahead=1,  # so that a client's leaving is noticed while it waits
             clear_untrusted_proxy_headers=False,
         )
         self._server.channel_class = _Channel
+        self._server.spare = self._spare = _SpareThreads(self._server.task_dispatcher)
         self._thread: threading.Thread | None = None
+        self._stopping = False
         self.host = host
         self.port = int(self._server.effective_port)
 
@@ -90,6 +169,7 @@ class Server:
     def run(self) -> None:
         """Serve in this thread until ``stop``."""
         wasyncore.loop(map=self._map, use_poll=True)
+        self._spare.close()
         self._server.task_dispatcher.shutdown(timeout=0.1)
 
     def start(self) -> None:
@@ -98,8 +178,10 @@ class Server:
         self._thread.start()
 
     def stop(self) -> None:
-        """Close the port and every connection. Safe from any thread and from a signal handler."""
-        self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._map))
+        """Close the port and every connection. Safe from any thread, from a signal handler, and once more."""
+        if not self._stopping:
+            self._stopping = True
+            self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._map))
         if self._thread is not None:
             self._thread.join()
             self._thread = None

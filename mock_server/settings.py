@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import secrets
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from contracts import catalogue
-from mock_server.core.plans import Plan
+from mock_server.core.faults import Fault, fault_from_json
+from mock_server.core.plans import Plan, plan_from_json
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -23,10 +24,7 @@ else:
 ENVIRONMENT_PREFIX = "FACECHAIN_MOCK_"
 CONFIG_FILE = "facechain-mock.toml"
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
-PROFILES = {
-    "calm": Plan(pending_ms=200, running_ms=800),
-    "real": Plan(pending_ms=26, running_ms=27_900),
-}
+_ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(?::\d{1,5})?")
 _ACCOUNT = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -37,6 +35,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8790
     profile: str = "calm"
+    scenario: str | None = None
     speed: float = 1.0
     seed: int = field(default_factory=lambda: secrets.randbelow(1_000_000_000))
     limits: str = "documented"
@@ -51,7 +50,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Raises ValueError that names the setting, what it is and what it may be."""
-        _one_of("profile", self.profile, PROFILES)
+        _one_of("profile", self.profile, catalogue.profiles())
+        if self.scenario is not None:
+            catalogue.scenario(self.scenario)
         _one_of("limits", self.limits, ("documented", "off"))
         _one_of("log", self.log, ("json", "text"))
         catalogue.chosen(self.behaviour)
@@ -59,7 +60,7 @@ class Settings:
             raise ValueError(f"port is {self.port}; it is a number from 0 (any free one) to 65535")
         if not 0 < self.speed <= 1_000_000:
             raise ValueError(f"speed is {self.speed}; it is above 0 and at most 1000000")
-        if self.public_base_url and not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]_-]+", self.public_base_url):
+        if self.public_base_url and not _ORIGIN.fullmatch(self.public_base_url):
             raise ValueError(f"public-base-url is {self.public_base_url!r}; it looks like http://host:port")
         for account in self.api_key.values():
             if account and not _ACCOUNT.fullmatch(account):
@@ -73,7 +74,12 @@ class Settings:
     @property
     def plan(self) -> Plan:
         """How a task goes when nobody chose a plan for it."""
-        return PROFILES[self.profile]
+        return plan_from_json(catalogue.profiles()[self.profile].plan, Plan())
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """The faults that the profile puts in."""
+        return tuple(fault_from_json(row) for row in catalogue.profiles()[self.profile].faults)
 
 
 def read_settings(
@@ -87,7 +93,14 @@ def read_settings(
     chosen = _from_file(flags.get("config") or environment.get(ENVIRONMENT_PREFIX + "CONFIG"), folder or Path.cwd())
     chosen |= _from_environment(environment)
     chosen |= {name: value for name, value in flags.items() if value is not None and name != "config"}
-    return Settings(**{name: _READERS.get(name, str)(value) for name, value in chosen.items()})
+    return Settings(**{name: _read(name, value) for name, value in chosen.items()})
+
+
+def _read(name: str, value: Any) -> Any:
+    try:
+        return _READERS.get(name, str)(value)
+    except ValueError as error:
+        raise ValueError(f"{name.replace('_', '-')} is {value!r}; it is {error}") from None
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
@@ -95,7 +108,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     for name in names():
         value = environment.get(ENVIRONMENT_PREFIX + name.upper())
         if value is not None:
-            found[name] = value.split(",") if name in _LISTS else value
+            found[name] = [each for each in value.split(",") if each.strip()] if name in _LISTS else value
     return found
 
 
@@ -138,14 +151,17 @@ def _one_of(name: str, value: str, choices: Sequence[str] | Mapping[str, Any]) -
         raise ValueError(f"{name} is {value!r}; it is one of {', '.join(choices)}")
 
 
-def _number(kind: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def read(value: Any) -> Any:
-        try:
-            return kind(value)
-        except (TypeError, ValueError):
-            raise ValueError(f"{value!r} is not a number") from None
+def _whole(value: Any) -> int:
+    if isinstance(value, int | str) and not isinstance(value, bool) and re.fullmatch(r"-?\d{1,18}", str(value)):
+        return int(value)
+    raise ValueError("a whole number")
 
-    return read
+
+def _number(value: Any) -> float:
+    if isinstance(value, int | float | str) and not isinstance(value, bool):
+        with suppress(ValueError, OverflowError):
+            return float(value)
+    raise ValueError("a number")
 
 
 def _pairs(value: Any) -> dict[str, str]:
@@ -153,7 +169,7 @@ def _pairs(value: Any) -> dict[str, str]:
     if isinstance(value, Mapping):
         return {str(name): str(choice) for name, choice in value.items()}
     if not isinstance(value, Sequence) or isinstance(value, str):
-        raise ValueError(f"{json.dumps(value)} is neither a table nor a list of name=value")
+        raise ValueError("a table, or a list of name=value")
     pairs = {}
     for entry in value:
         name, _, choice = str(entry).partition("=")
@@ -162,14 +178,18 @@ def _pairs(value: Any) -> dict[str, str]:
 
 
 def _names(value: Any) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(str(each) for each in value)
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, Sequence):
+        raise ValueError("a list of names")
+    return tuple(str(each) for each in value)
 
 
 _LISTS = frozenset({"behaviour", "api_key", "workspace", "allow_host"})
 _READERS: dict[str, Callable[[Any], Any]] = {
-    "port": _number(int),
-    "speed": _number(float),
-    "seed": _number(int),
+    "port": _whole,
+    "speed": _number,
+    "seed": _whole,
     "behaviour": _pairs,
     "api_key": _pairs,
     "workspace": _names,

@@ -13,9 +13,12 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from contracts import catalogue
+from mock_server.core.faults import ENDING, Fault, Moment, refusal
+from mock_server.core.journal import Trace
 from mock_server.core.keys import KeyRing
 from mock_server.core.model import ApiKey, Reply, Request, Terms, VendorError
 from mock_server.core.ports import World
+from mock_server.core.scenarios import SCENARIO_HEADER
 
 PREFIX = "/api/v1/"
 SERVER = "facechain-mock"
@@ -36,6 +39,31 @@ class Call:
     terms: Terms
     now_ms: int
     request_id: str
+    trace: Trace
+    struck: list[Fault]
+    """The faults that struck this call so far."""
+
+    def strike(self, stage: str, kinds: tuple[str, ...], *, status: str | None = None) -> list[Fault]:
+        """The faults of these kinds that strike at this stage, noted as such."""
+        trace = self.trace
+        moment = Moment(
+            stage,
+            self.now_ms,
+            trace.operation or "",
+            self.key.account,
+            trace.task_id or "",
+            trace.scenarios,
+            status,
+        )
+        found = self.world.faults.strike(moment, kinds)
+        self.struck.extend(found)
+        return found
+
+    def strike_down(self, stage: str, kinds: tuple[str, ...], *, status: str | None = None) -> None:
+        """As ``strike``, and raises VendorError when a fault leaves nothing to do but refuse."""
+        for fault in self.strike(stage, kinds, status=status):
+            if fault.kind in ENDING:
+                raise refusal(fault)
 
 
 def session_of(request: Request) -> str:
@@ -70,6 +98,14 @@ def admit(request: Request, keys: KeyRing, terms: Terms) -> ApiKey:
     return key
 
 
+def refuse_key(request: Request, key: ApiKey, session_scenario: str | None) -> None:
+    """Raises VendorError (401) when a scenario of key, header or session says that the key is no good."""
+    for name in (key.scenario, request.headers.get(SCENARIO_HEADER), session_scenario):
+        row = catalogue.scenarios().get(name or "")
+        if row is not None and row.refuse == "invalid_api_key":
+            raise VendorError(row.refuse, rule="auth.key.invalid", problem=f"scenario {row.name} says so")
+
+
 def require_route(request: Request, operation: str | None, allowed: Sequence[str]) -> str:
     """The operation to run. Raises VendorError when the path has none, or not by this method."""
     if operation is not None:
@@ -96,16 +132,20 @@ def answered(call: Call, body: dict[str, Any], *, done_ms: int) -> Reply:
 def refused(error: VendorError, request_id: str, terms: Terms, now_ms: int) -> Reply:
     """The vendor's flat error body, with our explanation beside it in ``X-Mock-Reason``."""
     body = worded(error.reason, error.details)
-    if terms.behaviours["help-link"] == "on":
-        body["message"] += HELP_LINK.format(anchor=body["code"].lower().replace(".", "-"))
+    row = catalogue.errors()[error.reason]
+    retry_after = error.details.get("retry_after")
+    extra = () if retry_after is None else (("retry-after", str(retry_after)),)
+    if row.anchor and terms.behaviours["help-link"] == "on":
+        body["message"] += HELP_LINK.format(anchor=row.anchor)
     body["request_id"] = request_id
     return _reply(
-        catalogue.errors()[error.reason].status or 400,
+        row.status or 400,
         body,
         request_id,
         now_ms,
         now_ms,
         ("x-mock-reason", explanation(error)),
+        *extra,
     )
 
 

@@ -7,6 +7,7 @@ import re
 from functools import lru_cache
 
 from mock_server.core.model import ApiKey, Terms, VendorError
+from mock_server.core.scenarios import scenario_of_key
 
 _CREDENTIALS = re.compile(r"(?:(bearer)( +))?(\S+)", re.IGNORECASE)
 
@@ -37,7 +38,7 @@ class KeyRing:
         if spaces and len(spaces) > 1 and self._terms.behaviours["bearer-spaces"] == "refuse":
             raise _invalid("has more than one space after Bearer")
         account = self._account(key)
-        return ApiKey(account, self.digest(key, digits=True), self.digest(account, digits=True))
+        return ApiKey(account, self.digest(key, digits=True), self.digest(account, digits=True), scenario_of_key(key))
 
     def _account(self, key: str) -> str:
         if self._terms.keys:

@@ -7,6 +7,7 @@ from mock_server.core.model import Account, Task, TaskStatus
 from mock_server.core.plans import Outcome, Plan
 
 HOUR_MS = 3_600_000
+FOREVER_MS = 1 << 62
 TIMED_OUT = Outcome("FAILED", "internal_timeout")
 CANCELED = Outcome("CANCELED")
 
@@ -43,7 +44,7 @@ def look(account: Account, task: Task, now_ms: int) -> None:
         task.polls += 1
         settle_alone(task, now_ms)
         return
-    settle(account, now_ms)
+    settle_one(account, task, now_ms)
     if account.queue and account.queue[0] is task and task.plan.progression == "polls":
         task.polls += 1
         settle(account, now_ms)
@@ -53,8 +54,15 @@ def settle_one(account: Account, task: Task, now_ms: int) -> None:
     """Write down what time did to ``task``, in its turn or, without limits, by itself."""
     if task.queued:
         settle(account, now_ms)
+        _time_out(task, now_ms)
     else:
         settle_alone(task, now_ms)
+
+
+def settle_all(account: Account, now_ms: int) -> None:
+    """Write down what time did to every task of the account."""
+    for task in account.tasks.values():
+        settle_one(account, task, now_ms)
 
 
 def cancel(task: Task, now_ms: int) -> bool:
@@ -84,18 +92,27 @@ def settle_alone(task: Task, now_ms: int, free_ms: int = 0) -> None:
     """Write down what time did to one task, which may run from ``free_ms`` on."""
     if task.ended_ms is not None:
         return
-    deadline_ms = task.submitted_ms + timeout_ms()
+    latest_ms = min(now_ms, _deadline_ms(task))
     if task.scheduled_ms is None:
         start_ms = _start_ms(task, free_ms, now_ms)
-        if start_ms is not None and start_ms <= min(now_ms, deadline_ms):
+        if start_ms is not None and start_ms <= latest_ms:
             task.scheduled_ms = start_ms
     if task.scheduled_ms is not None:
         end_ms = _end_ms(task, task.scheduled_ms, now_ms)
-        if end_ms is not None and end_ms <= min(now_ms, deadline_ms):
+        if end_ms is not None and end_ms <= latest_ms:
             task.ended_ms, task.outcome = end_ms, _outcome(task)
-            return
-    if now_ms >= deadline_ms:
+    _time_out(task, now_ms)
+
+
+def _time_out(task: Task, now_ms: int) -> None:
+    deadline_ms = _deadline_ms(task)
+    if task.ended_ms is None and now_ms >= deadline_ms:
         task.ended_ms, task.outcome = deadline_ms, TIMED_OUT
+
+
+def _deadline_ms(task: Task) -> int:
+    """When the vendor gives the task up. One that a test holds is never given up."""
+    return FOREVER_MS if task.plan.progression == "hold" else task.submitted_ms + timeout_ms()
 
 
 def _outcome(task: Task) -> Outcome:

@@ -88,7 +88,7 @@ def _encoded(image: Image.Image, portrait: Portrait) -> bytes:
         chunks = PngImagePlugin.PngInfo()
         for keyword, text in (("comment", properties), ("Description", properties), ("Software", SOFTWARE)):
             chunks.add_text(keyword, text)
-        image.save(file, "PNG", pnginfo=chunks, compress_level=3)
+        image.save(file, "PNG", pnginfo=chunks, compress_level=2)
     else:
         exif = Image.Exif()
         exif[ExifTags.Base.ImageDescription] = properties
@@ -320,7 +320,7 @@ DRAWINGS = {
     """,
     "dress": """
         with shoulders
-        half skin 0,180 60,196 100,208 74,282 0,316
+        half skin 0,200 60,206 98,217 74,284 0,316
         with neck
         strokes:9 cloth-light 104,218 74,284 0,316
         strokes:4 cloth-dark 200,420 190,470 188,560
@@ -487,9 +487,7 @@ LOOKS = {
     "f_idcard_male": Look(ID_BACKDROPS, SUITS, "#2c4a86 #7b2230 #3b3f4a", "suit", SHORT),
     "f_idcard_female": Look(ID_BACKDROPS, SUITS, "#f6f4ef #e8eef6", "blazer", "bun straight bob ponytail"),
     "f_business_male": Look(OFFICES, SUITS, "#8e2b3a #2f5a8c #5d6b3e #a0762f", "suit", SHORT, "windows"),
-    "f_business_female": Look(
-        OFFICES, "#27354f #34373f #6b5a52 #7a3342", "#f3ece2 #dfe6ee", "blazer", LONG, "windows"
-    ),
+    "f_business_female": Look(OFFICES, "#27354f #34373f #6b5a52 #7a3342", "#f3ece2 #dfe6ee", "blazer", LONG, "windows"),
     "m_springflower_female": Look(
         backdrops="#fde6ea/#f6c3cf #e9f3df/#c6e0bd #fff1dc/#f8cfc6 #e4eefa/#dcc8e6",
         cloths="#fffaf5 #f3b9c6 #cfe3c0 #d9c7ea",

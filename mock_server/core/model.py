@@ -35,12 +35,28 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Wire:
+    """What happens to a reply on the line, put in on purpose.
+
+    It waits ``delay_ms``; then ``kind`` is "" (sent whole), ``reset``, ``empty`` (closed without a byte),
+    ``cut`` (closed after ``bytes`` of the body), ``dribble`` (``bytes`` at a time, ``pause_ms`` apart) or
+    ``hang`` (held until the client leaves).
+    """
+
+    delay_ms: int = 0
+    kind: str = ""
+    bytes: int = 0
+    pause_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """One HTTP reply, free of any framework."""
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    wire: Wire | None = None
 
 
 class VendorError(Exception):
@@ -83,6 +99,7 @@ class ApiKey:
     account: str
     id: str
     account_number: str
+    scenario: str | None = None
 
 
 @dataclass(slots=True)
@@ -99,6 +116,7 @@ class Task:
     n: int
     submitted_ms: int
     plan: Plan
+    scenarios: tuple[str, ...] = ()
     queued: bool = True
     """Whether it waits for the account's one running slot; without limits tasks run side by side."""
     polls: int = 0
@@ -123,9 +141,14 @@ class Task:
         return planned + (None,) * (self.n - len(planned))
 
     @property
+    def good_pictures(self) -> list[int]:
+        """Numbers, from 1, of the pictures that were made."""
+        return [number for number, error in enumerate(self.pictures, start=1) if error is None]
+
+    @property
     def delivered(self) -> int:
         """How many good pictures the task made, which is what the vendor charges for."""
-        return self.pictures.count(None)
+        return len(self.good_pictures)
 
 
 @dataclass(slots=True)

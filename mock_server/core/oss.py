@@ -7,19 +7,22 @@ import hashlib
 import hmac
 import re
 from datetime import datetime, timezone
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote
 
 from contracts import catalogue
 from mock_server.core import media
+from mock_server.core.faults import KINDS, Fault, Moment
 from mock_server.core.gateway import SERVER, Call, http_date
+from mock_server.core.journal import Trace
 from mock_server.core.lifecycle import HOUR_MS
-from mock_server.core.model import Account, Reply, Request, Task, Terms
+from mock_server.core.model import Reply, Request, Task, Terms
 from mock_server.core.ports import World
 
 BUCKET = "dashscope-result-bj"
 HOST = f"{BUCKET}.oss-cn-beijing.aliyuncs.com"
 ACCESS_KEY_ID = "MockAccessKeyId"
 TROUBLESHOOT = "https://api.aliyun.com/troubleshoot?q="
+_VENDOR_ORIGIN = re.compile(r"https?://[^/:]+\.aliyuncs\.com(?::\d+)?", re.IGNORECASE)
 _OBJECT = re.compile(r"(?P<account>[A-Za-z0-9._-]+)/\d{8}/(?P<task>[0-9a-f-]{36})/(?P<number>[1-9]\d?)\.jpg")
 
 _ERRORS = {
@@ -37,6 +40,7 @@ _ERRORS = {
         "You have no right to access this object because of bucket acl.",
         "0003-00000001",
     ),
+    "link.busy": (503, "ServiceUnavailable", "Please reduce your request rate.", "0008-00000001"),
     "link.object": (404, "NoSuchKey", "The specified key does not exist.", "0026-00000001"),
 }
 
@@ -58,21 +62,31 @@ def life_ms() -> int:
     return int(catalogue.limits()["result_link_hours"]) * HOUR_MS
 
 
-def fetch(request: Request, key: str, world: World, terms: Terms, now_ms: int) -> Reply:
+def fetch(request: Request, key: str, world: World, terms: Terms, trace: Trace, struck: list[Fault]) -> Reply:
     """The picture behind a link, or the refusal the storage answers: 403 or 404 with XML."""
+    now_ms = trace.at_ms
     query = {name: values[-1] for name, values in parse_qs(request.query).items()}
     expires, signature = query.get("Expires", ""), query.get("Signature", "")
+
+    def no(rule: str, problem: str) -> Reply:
+        trace.rule, trace.problem = rule, problem
+        return refused(rule, problem, world, now_ms, expires)
+
     if not signature or not re.fullmatch(r"\d{1,12}", expires):
-        return _refused(
-            "link.unsigned", "the link has lost its query: Expires, OSSAccessKeyId, Signature", world, now_ms
-        )
+        return no("link.unsigned", "the link has lost its query: Expires, OSSAccessKeyId, Signature")
     if not hmac.compare_digest(signature.encode(), _sign(terms, key, expires).encode()):
-        return _refused("link.signature", "the link was changed after it was signed", world, now_ms)
+        return no("link.signature", "the link was changed after it was signed")
+    task = _find(key, world, trace)
     if now_ms >= int(expires) * 1000:
-        return _refused("link.expiry", "the link is older than 24 hours", world, now_ms, expires)
-    picture = _picture(key, world, terms)
-    if picture is None:
-        return _refused("link.object", "no task of this session has made this picture", world, now_ms)
+        return no("link.expiry", "the link is older than 24 hours")
+    struck += world.faults.strike(_moment(trace), KINDS)
+    for fault in struck:
+        if fault.kind in ("storage", "status"):
+            rule = fault.rule if fault.kind == "storage" else "link.busy"
+            return no(rule, f"{fault.id} put this in on purpose")
+    if task is None or trace.picture is None:
+        return no("link.object", "no task of this session has made this picture")
+    picture = media.render_portrait(media.Portrait(task.id, trace.picture, task.style, terms.seed, "jpeg"))
     etag = hashlib.md5(picture, usedforsecurity=False).hexdigest().upper()
     headers = (
         ("content-type", "image/jpeg"),
@@ -85,25 +99,26 @@ def fetch(request: Request, key: str, world: World, terms: Terms, now_ms: int) -
     return Reply(200, headers, picture)
 
 
-def _picture(key: str, world: World, terms: Terms) -> bytes | None:
+def _find(key: str, world: World, trace: Trace) -> Task | None:
+    """The task behind the object, noted with the number of the picture when there is one of that number."""
     found = _OBJECT.fullmatch(key)
     if found is None:
         return None
-
-    def drawable(account: Account) -> media.Portrait | None:
-        task = account.tasks.get(found["task"])
+    task = world.change(found["account"], lambda account: account.tasks.get(found["task"]))
+    if task is not None:
         number = int(found["number"])
-        if task is None or number > len(task.pictures) or task.pictures[number - 1] is not None:
-            return None
-        return media.Portrait(task.id, number, task.style, terms.seed, "jpeg")
+        trace.account, trace.task_id, trace.scenarios = found["account"], task.id, task.scenarios
+        trace.picture = number if number in task.good_pictures else None
+    return task
 
-    portrait = world.change(found["account"], drawable)
-    return None if portrait is None else media.render_portrait(portrait)
+
+def _moment(trace: Trace) -> Moment:
+    return Moment("link", trace.at_ms, "fetch_picture", trace.account or "", trace.task_id or "", trace.scenarios)
 
 
 def _bucket_url(call: Call) -> str:
     origin = call.terms.public_base_url or call.request.origin
-    if (urlsplit(origin).hostname or "").endswith(".aliyuncs.com"):
+    if _VENDOR_ORIGIN.fullmatch(origin):
         return f"https://{HOST}"
     return f"{origin}/{BUCKET}"
 
@@ -119,8 +134,10 @@ def _request_id(world: World) -> str:
     return world.new_id().replace("-", "").upper()[:24]
 
 
-def _refused(rule: str, problem: str, world: World, now_ms: int, expires: str = "") -> Reply:
+def refused(rule: str, problem: str, world: World, now_ms: int, expires: str = "") -> Reply:
+    """The storage's refusal in XML, with our explanation beside it."""
     status, code, message, ec = _ERRORS[rule]
+    expires = expires if rule == "link.expiry" else ""
     fields = {"Code": code, "Message": message, "RequestId": _request_id(world), "HostId": HOST}
     if expires:
         fields["Expires"] = _iso(int(expires))

@@ -68,8 +68,8 @@ def plan_from_json(given: object, default: Plan) -> Plan:
         raise ValueError(f"plan.progression is {progression!r}; it is one of {', '.join(PROGRESSIONS)}, manual")
     if "seconds" in plan:
         seconds = plan["seconds"]
-        if not isinstance(seconds, int | float) or isinstance(seconds, bool):
-            raise ValueError(f"plan.seconds is {seconds!r}; it is a number")
+        if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds <= LONGEST_MS / 1000:
+            raise ValueError(f"plan.seconds is {seconds!r}; it is a number from 0 to {LONGEST_MS // 1000}")
         plan = {**plan, "pending_ms": 0, "running_ms": round(seconds * 1000)}
     base = default if progression == default.progression else Plan()
     hold_in = plan.get("in", base.hold_in)
@@ -94,7 +94,7 @@ def outcome_from_json(given: object) -> Outcome:
             raise ValueError(f"plan.outcome has no field {name!r}; it has status, error, images")
     error = outcome.get("error")
     if error is not None:
-        _known_error(error, "plan.outcome.error")
+        known_error(error, "plan.outcome.error")
     status = outcome.get("status", "SUCCEEDED" if error is None else "FAILED")
     if not isinstance(status, str) or not status.isupper() or status in ("PENDING", "RUNNING"):
         raise ValueError(f"plan.outcome.status is {status!r}; it is a final status such as SUCCEEDED or FAILED")
@@ -125,11 +125,12 @@ def _image(image: object) -> str | None:
     if image == "ok":
         return None
     if isinstance(image, dict) and set(image) == {"error"}:
-        return _known_error(image["error"], "plan.outcome.images")
+        return known_error(image["error"], "plan.outcome.images")
     raise ValueError(f'plan.outcome.images holds {image!r}; an entry is "ok" or {{"error": "<reason>"}}')
 
 
-def _known_error(reason: object, place: str) -> str:
+def known_error(reason: object, place: str) -> str:
+    """A reason of the error catalogue. Raises ValueError that names the nearest one."""
     if isinstance(reason, str) and reason in catalogue.errors():
         return reason
     nearest = catalogue.nearest(str(reason), catalogue.errors())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,9 +10,11 @@ from typing import Any, NoReturn
 
 from contracts import catalogue, validation
 from mock_server.core import lifecycle, quota
+from mock_server.core.faults import ENDING, KINDS, LOSING, refusal
 from mock_server.core.gateway import Call, shown
 from mock_server.core.model import Account, Task, VendorError
 from mock_server.core.plans import Outcome, Plan
+from mock_server.core.scenarios import Asked, carried_by_body, carried_by_headers, plan_of
 
 MODEL = "facechain-generation"
 MOST_TASKS = 1_000_000
@@ -19,40 +22,65 @@ SMALL_BODY = 4_096
 _DEFERRED_MS = 100
 
 
+ACCOUNT_RULES = {
+    "invalid_api_key": "auth.key.invalid",
+    "access_denied": "account.approved",
+    "unpurchased": "account.purchased",
+    "arrearage": "account.standing",
+    "free_tier_exhausted": "account.free-tier",
+    "endpoint_access_denied": "account.endpoint",
+}
+"""The rule behind each reason for which a scenario refuses an account."""
+
+
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What a good submission asks for. ``failing`` is the refusal that was put off until the task runs."""
+    """What a submission asks for. ``refused`` is why it is wrong, which may come at once or with the task."""
 
-    style: str
-    n: int
-    failing: VendorError | None = None
+    style: str = ""
+    n: int = 1
+    intent: str = ""
+    """A digest of the body: two submissions with one intent ask for the same pictures."""
+    scenario: str | None = None
+    """The scenario that a URL's host or a resource id names."""
+    refused: VendorError | None = None
 
 
 def submit(call: Call) -> dict[str, Any]:
     """``POST /api/v1/services/aigc/album/gen_potrait``. Raises VendorError."""
     _require_async(call)
-    limits = catalogue.limits()["models"][MODEL]
-    judged = _judge(call)
+    submission = _judge(call)
+    call.trace.intent = submission.intent
 
     def step(account: Account) -> Task | VendorError:
-        if call.terms.limits:
-            admitted = quota.admit(account.submissions_ms, call.now_ms, limits["submissions_per_second"])
-            if admitted is None:
-                return VendorError(
-                    "rate_quota",
-                    rule="rate.submissions",
-                    problem=f"{limits['submissions_per_second']} submissions were taken within the last second; "
-                    "wait a second",
-                )
-            account.submissions_ms = admitted
-        if isinstance(judged, VendorError):
-            return judged
-        return _accept(call, account, judged)
+        try:
+            _count(call, account)
+            return _accept(call, account, submission)
+        except VendorError as error:
+            return error
 
     task = call.world.change(call.key.account, step)
     if isinstance(task, VendorError):
         raise task
+    call.trace.task_id = task.id
+    struck = call.strike("accepted", KINDS)
+    answered = not any(fault.kind in LOSING for fault in struck)
+    call.world.ledger.enter(call.trace.number, call.key.account, submission.intent, task, answered=answered)
+    for fault in struck:
+        if fault.kind in ENDING:
+            raise refusal(fault)
     return {"output": {"task_status": "PENDING", "task_id": task.id}, "request_id": call.request_id}
+
+
+def _count(call: Call, account: Account) -> None:
+    limit = catalogue.limits()["models"][MODEL]["submissions_per_second"]
+    if not call.terms.limits:
+        return
+    admitted = quota.admit(account.submissions_ms, call.now_ms, limit)
+    if admitted is None:
+        problem = f"{limit} submissions were taken within the last second; wait a second"
+        raise VendorError("rate_quota", rule="rate.submissions", problem=problem)
+    account.submissions_ms = admitted
 
 
 def _require_async(call: Call) -> None:
@@ -74,19 +102,19 @@ def _require_async(call: Call) -> None:
     )
 
 
-def _judge(call: Call) -> Submission | VendorError:
+def _judge(call: Call) -> Submission:
     body = call.request.body
     choices = tuple(sorted(call.terms.behaviours.items()))
     judge = _remembered if len(body) <= SMALL_BODY else judged_body
     return judge(body, choices)
 
 
-def judged_body(body: bytes, choices: tuple[tuple[str, str], ...]) -> Submission | VendorError:
+def judged_body(body: bytes, choices: tuple[tuple[str, str], ...]) -> Submission:
     """What the bytes of a submission amount to, under the behaviours chosen."""
     try:
         return _read(body, dict(choices))
     except VendorError as error:
-        return error
+        return Submission(intent=_digest(body), refused=error)
 
 
 _remembered = lru_cache(maxsize=256)(judged_body)
@@ -103,20 +131,33 @@ def _read(body: bytes, behaviours: dict[str, str]) -> Submission:
         )
     _check_model(content.get("model"))
     contract = validation.RequestContract(behaviours)
-    if contract.is_valid(content):
-        parameters = content["parameters"]
-        return Submission(parameters.get("style", ""), int(parameters.get("n", 4)))
-    first, *others = contract.violations(content)
-    error = VendorError(
+    if not contract.is_valid(content):
+        refused = _worst(contract.violations(content))
+        if behaviours["validation-timing"] != "deferred":
+            raise refused
+        return Submission(intent=_digest(body), refused=refused)
+    parameters = content["parameters"]
+    return Submission(
+        style=parameters.get("style", ""),
+        n=int(parameters.get("n", 4)),
+        intent=_digest(json.dumps(content, sort_keys=True).encode()),
+        scenario=carried_by_body(content),
+    )
+
+
+def _worst(violations: list[validation.Violation]) -> VendorError:
+    first, *others = violations
+    return VendorError(
         catalogue.rules()[first.rule].error or "request_invalid",
         rule=first.rule,
         place=first.place,
         problem=first.problem + (f"; and {len(others)} more" if others else ""),
         **first.details,
     )
-    if behaviours["validation-timing"] == "deferred":
-        return Submission("", 1, error)
-    raise error
+
+
+def _digest(text: bytes) -> str:
+    return hashlib.blake2b(text, digest_size=8).hexdigest()
 
 
 def parse(body: bytes) -> object:
@@ -153,18 +194,23 @@ def _check_model(model: object) -> None:
     raise VendorError("model_not_exist", rule="model.known", place="model", problem=f"is {shown(model)}; it is {MODEL}")
 
 
-def _accept(call: Call, account: Account, submission: Submission) -> Task | VendorError:
-    lifecycle.settle(account, call.now_ms)
-    if call.terms.behaviours["second-task"] == "reject" and account.queue:
-        return VendorError(
-            "concurrency",
-            rule="concurrency.running",
-            problem=f"task {account.queue[0].id} has not ended, and second-task=reject is chosen",
-        )
-    if not _make_room(account, call.now_ms):
-        return VendorError(
-            "throttling", rule="mock.tasks", problem=f"{MOST_TASKS} tasks of this account have not ended"
-        )
+def _accept(call: Call, account: Account, submission: Submission) -> Task:
+    is_deferred = call.terms.behaviours["validation-timing"] == "deferred" and submission.refused is not None
+    if submission.refused is not None and not (is_deferred and submission.refused.rule.startswith("portrait.")):
+        raise submission.refused
+    asked, is_queued = _ask(call, submission)
+    scenarios = tuple(name for name in (call.key.scenario, asked.scenario if asked else None) if name)
+    call.trace.scenarios = scenarios
+    try:
+        _require_good_standing(scenarios)
+        call.strike_down("submit", KINDS)
+        _require_slot(call, account)
+    except VendorError as error:
+        if is_queued and error.rule in ACCOUNT_RULES.values():
+            call.world.take_plan()
+        raise
+    if is_queued:
+        call.world.take_plan()
     task = Task(
         id=call.world.new_id(),
         key_id=call.key.id,
@@ -172,7 +218,8 @@ def _accept(call: Call, account: Account, submission: Submission) -> Task | Vend
         style=submission.style,
         n=submission.n,
         submitted_ms=call.now_ms,
-        plan=_plan(call, submission),
+        plan=_failing(submission.refused) or plan_of(asked or Asked(scenario=call.key.scenario), call.terms.plan),
+        scenarios=scenarios,
         queued=call.terms.limits,
     )
     account.tasks[task.id] = task
@@ -181,12 +228,43 @@ def _accept(call: Call, account: Account, submission: Submission) -> Task | Vend
     return task
 
 
-def _plan(call: Call, submission: Submission) -> Plan:
-    failing = submission.failing
-    if failing is not None:
-        details = tuple((name, str(value)) for name, value in failing.details.items())
-        return Plan(running_ms=_DEFERRED_MS, outcome=Outcome("FAILED", failing.reason, details=details))
-    return call.world.next_plan() or call.terms.plan
+def _ask(call: Call, submission: Submission) -> tuple[Asked | None, bool]:
+    """What the most specific carrier asks for, and whether that was the queue."""
+    by_headers = carried_by_headers(call.request, call.terms.plan)
+    if by_headers is not None:
+        return by_headers, False
+    if submission.scenario is not None:
+        return Asked(scenario=submission.scenario), False
+    queued = call.world.first_plan()
+    if queued is not None:
+        return queued, True
+    session = call.world.scenario
+    return (None if session is None else Asked(scenario=session)), False
+
+
+def _require_good_standing(scenarios: tuple[str, ...]) -> None:
+    for name in scenarios:
+        reason = catalogue.scenario(name).refuse
+        if reason is not None:
+            raise VendorError(reason, rule=ACCOUNT_RULES[reason], problem=f"scenario {name} says so")
+
+
+def _require_slot(call: Call, account: Account) -> None:
+    lifecycle.settle(account, call.now_ms)
+    if call.terms.behaviours["second-task"] == "reject" and account.queue:
+        problem = f"task {account.queue[0].id} has not ended, and second-task=reject is chosen"
+        raise VendorError("concurrency", rule="concurrency.running", problem=problem)
+    if not _make_room(account, call.now_ms):
+        problem = f"{MOST_TASKS} tasks of this account have not ended"
+        raise VendorError("throttling", rule="mock.tasks", problem=problem)
+
+
+def _failing(refused: VendorError | None) -> Plan | None:
+    """The plan of a task that was accepted though its submission is wrong."""
+    if refused is None:
+        return None
+    details = tuple((name, str(value)) for name, value in refused.details.items())
+    return Plan(running_ms=_DEFERRED_MS, outcome=Outcome("FAILED", refused.reason, details=details))
 
 
 def _make_room(account: Account, now_ms: int) -> bool:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Protocol, TypeVar
 
+from mock_server.core.faults import Faults
+from mock_server.core.journal import Journal
+from mock_server.core.ledger import Ledger
 from mock_server.core.model import Account, Task
-from mock_server.core.plans import Plan
+from mock_server.core.scenarios import Asked
 
 T = TypeVar("T")
 
@@ -24,6 +27,10 @@ class Clock(Protocol):
         """Milliseconds since the epoch, UTC."""
         ...
 
+    def wait_ms(self, ms: int) -> None:
+        """Wait until ``ms`` of this clock have passed; on a frozen clock not at all."""
+        ...
+
     def freeze(self) -> None: ...
 
     def resume(self) -> None: ...
@@ -38,7 +45,12 @@ class Clock(Protocol):
 
 
 class World(Protocol):
-    """All that one session knows: its accounts with their tasks, and the plans queued for the next tasks."""
+    """All that one session knows: accounts with their tasks, plans for the next ones, faults, journal, ledger."""
+
+    faults: Faults
+    journal: Journal
+    ledger: Ledger
+    scenario: str | None
 
     def change(self, account: str, step: Callable[[Account], T]) -> T:
         """Run ``step`` on the account while nobody else can, keep what it changed, give what it gave."""
@@ -48,13 +60,17 @@ class World(Protocol):
         """Names of the accounts seen so far."""
         ...
 
-    def next_plan(self) -> Plan | None:
-        """Take the plan queued first, None when none is."""
+    def first_plan(self) -> Asked | None:
+        """What was queued first, left in place; None when nothing is queued."""
         ...
 
-    def queue_plan(self, plan: Plan) -> None: ...
+    def take_plan(self) -> None:
+        """Drop what was queued first."""
+        ...
 
-    def queued_plans(self) -> list[Plan]: ...
+    def queue_plan(self, queued: Asked) -> None: ...
+
+    def queued_plans(self) -> list[Asked]: ...
 
     def clear_plans(self) -> None: ...
 

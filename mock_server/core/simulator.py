@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from mock_server.core import gateway, oss, portraits, tasks
+from mock_server.core.faults import ENDING, KINDS, Fault, Moment, refusal, spoiled
 from mock_server.core.gateway import Call
+from mock_server.core.journal import Trace
 from mock_server.core.keys import KeyRing
 from mock_server.core.model import Reply, Request, Terms, VendorError
-from mock_server.core.ports import Clock, Worlds
+from mock_server.core.ports import Clock, World, Worlds
 
 Operation = Callable[..., dict[str, Any]]
 
@@ -38,19 +41,68 @@ class Simulator:
         methods the path does take. ``path`` holds the parameters read from the path.
         """
         now_ms = self.clock.now_ms()
-        session, request_id = "", ""
         try:
             session = gateway.session_of(request)
-            world = self.worlds.open(session)
-            request_id = world.new_id()
-            key = gateway.admit(request, self._keys, self.terms)
-            run = OPERATIONS[gateway.require_route(request, operation, allowed)]
-            call = Call(request, key, session, world, self.terms, now_ms, request_id)
-            return gateway.answered(call, run(call, **path), done_ms=self.clock.now_ms())
         except VendorError as error:
-            return gateway.refused(error, request_id or self.worlds.open("").new_id(), self.terms, now_ms)
+            return gateway.refused(error, self.worlds.open("").new_id(), self.terms, now_ms)
+        world = self.worlds.open(session)
+        trace = world.journal.begin(now_ms, session)
+        trace.operation = operation
+        request_id = world.new_id()
+        struck: list[Fault] = []
+        try:
+            reply = self._served(request, world, trace, request_id, struck, allowed, path)
+        except VendorError as error:
+            trace.rule, trace.place, trace.problem, trace.error = error.rule, error.place, error.problem, error.reason
+            reply = gateway.refused(error, request_id, self.terms, now_ms)
+        return self._finished(request, spoiled(reply, struck), world, trace, struck)
+
+    def _served(
+        self,
+        request: Request,
+        world: World,
+        trace: Trace,
+        request_id: str,
+        struck: list[Fault],
+        allowed: Sequence[str],
+        path: dict[str, str],
+    ) -> Reply:
+        """The answer when nothing is wrong. Raises VendorError."""
+        struck += world.faults.strike(Moment("before", trace.at_ms, trace.operation or ""), KINDS)
+        for fault in struck:
+            if fault.kind in ENDING:
+                raise refusal(fault)
+        key = gateway.admit(request, self._keys, self.terms)
+        trace.account, trace.key_id = key.account, key.id
+        gateway.refuse_key(request, key, world.scenario)
+        run = OPERATIONS[gateway.require_route(request, trace.operation, allowed)]
+        call = Call(request, key, trace.session, world, self.terms, trace.at_ms, request_id, trace, struck)
+        return gateway.answered(call, run(call, **path), done_ms=self.clock.now_ms())
+
+    def _finished(self, request: Request, reply: Reply, world: World, trace: Trace, struck: list[Fault]) -> Reply:
+        """The reply as it goes on the line, and a note of it in the journal."""
+        trace.faults = [fault.id for fault in struck]
+        wire = world.faults.wire(struck)
+        if wire is not None:
+            reply = replace(reply, wire=wire)
+        world.journal.end(trace, request, reply, self.clock.now_ms())
+        return reply
+
+    def broken(self) -> Reply:
+        """What is answered when the mock itself fails, so that nobody takes it for a refusal."""
+        error = VendorError("internal_error", rule="mock.failure", problem="the mock has failed; its log says where")
+        return gateway.refused(error, self.worlds.open("").new_id(), self.terms, self.clock.now_ms())
 
     def fetch(self, request: Request, key: str) -> Reply:
         """The picture behind a result link, or the storage's refusal."""
-        session = gateway.session_of(request)
-        return oss.fetch(request, key, self.worlds.open(session), self.terms, self.clock.now_ms())
+        now_ms = self.clock.now_ms()
+        try:
+            session = gateway.session_of(request)
+        except VendorError as error:
+            return oss.refused("link.object", f"{error.place} {error.problem}", self.worlds.open(""), now_ms)
+        world = self.worlds.open(session)
+        trace = world.journal.begin(now_ms, session)
+        trace.operation = "fetch_picture"
+        struck: list[Fault] = []
+        reply = oss.fetch(request, key, world, self.terms, trace, struck)
+        return self._finished(request, spoiled(reply, struck), world, trace, struck)

@@ -10,8 +10,10 @@ from urllib.parse import parse_qs
 
 from contracts import catalogue
 from mock_server.core import lifecycle, oss, quota
+from mock_server.core.faults import ALTERING, ON_THE_WIRE, REFUSING, SPOILING, altered
 from mock_server.core.gateway import Call, shown, worded
 from mock_server.core.model import Account, Task, TaskStatus, VendorError
+from mock_server.core.scenarios import carried_by_headers
 
 T = TypeVar("T")
 
@@ -26,8 +28,12 @@ DAY = timedelta(hours=24)
 def query(call: Call, task_id: str) -> dict[str, Any]:
     """``GET /api/v1/tasks/{task_id}``. What the account has no record of is UNKNOWN, with the id echoed."""
 
+    call.trace.task_id = task_id
+
     def step(account: Account) -> dict[str, Any]:
         task = account.tasks.get(task_id)
+        call.trace.scenarios = _scenarios(call, task)
+        call.strike_down("poll", REFUSING)
         if task is not None:
             lifecycle.look(account, task, call.now_ms)
             if not lifecycle.is_forgotten(task, call.now_ms):
@@ -35,11 +41,24 @@ def query(call: Call, task_id: str) -> dict[str, Any]:
             del account.tasks[task_id]
         return {"output": {"task_id": task_id, "task_status": TaskStatus.UNKNOWN.value}}
 
-    return {"request_id": call.request_id, **_counted(call, step)}
+    body = {"request_id": call.request_id, **_counted(call, step)}
+    struck = call.strike("poll", ALTERING + SPOILING + ON_THE_WIRE, status=body["output"]["task_status"])
+    body = altered(body, struck)
+    call.trace.shown_status = body.get("output", {}).get("task_status")
+    return body
+
+
+def _scenarios(call: Call, task: Task | None) -> tuple[str, ...]:
+    """The scenarios a query meets: its own header's, else those the task was submitted under."""
+    asked = carried_by_headers(call.request, call.terms.plan)
+    if asked is None or asked.scenario is None:
+        return () if task is None else task.scenarios
+    return tuple(name for name in (call.key.scenario, asked.scenario) if name)
 
 
 def cancel(call: Call, task_id: str) -> dict[str, Any]:
     """``POST /api/v1/tasks/{task_id}/cancel``. Raises VendorError unless the task is PENDING."""
+    call.trace.task_id = task_id
 
     def step(account: Account) -> str | None:
         task = account.tasks.get(task_id)
@@ -61,18 +80,18 @@ def cancel(call: Call, task_id: str) -> dict[str, Any]:
 
 def list_tasks(call: Call) -> dict[str, Any]:
     """``GET /api/v1/tasks``: a flat page, newest first, times in epoch milliseconds. Raises VendorError."""
-    filters = _read_filters(call)
 
-    def step(account: Account) -> list[Task]:
+    def step(account: Account) -> tuple[_Filters, list[Task]]:
+        filters = _read_filters(call)
         for task in account.tasks.values():
             lifecycle.settle_one(account, task, call.now_ms)
-        return [
+        return filters, [
             task
             for task in reversed(account.tasks.values())
             if not lifecycle.is_forgotten(task, call.now_ms) and filters.take(task)
         ]
 
-    found = _counted(call, step)
+    filters, found = _counted(call, step)
     first = (filters.page_no - 1) * filters.page_size
     return {
         "total": len(found),
@@ -91,7 +110,7 @@ def vendor_time(at_ms: int, *, millis: bool = True) -> str:
 
 
 def _counted(call: Call, step: Callable[[Account], T]) -> T:
-    """Run ``step`` if the account may make another task call now. Raises VendorError (429)."""
+    """Run ``step`` if the account may make another task call now. Raises VendorError, as ``step`` may."""
     limit = int(catalogue.limits()["task_calls_per_second"])
 
     def counted(account: Account) -> T | VendorError:
@@ -104,7 +123,10 @@ def _counted(call: Call, step: Callable[[Account], T]) -> T:
                     problem=f"{limit} queries, lists and cancels were taken within the last second; wait a second",
                 )
             account.task_calls_ms = admitted
-        return step(account)
+        try:
+            return step(account)
+        except VendorError as error:
+            return error
 
     done = call.world.change(call.key.account, counted)
     if isinstance(done, VendorError):
@@ -207,6 +229,9 @@ def _read_filters(call: Call) -> _Filters:
         from_ms = to_ms - day_ms
     if not from_ms <= to_ms <= from_ms + day_ms + 999:
         raise _filter_error("start_time", "must lie before end_time, by 24 hours at most")
+    statuses = [status.value for status in TaskStatus]
+    if given.get("status", statuses[0]) not in statuses:
+        raise _filter_error("status", f"is {shown(given['status'])}; it is one of {', '.join(statuses)}")
     return _Filters(
         from_ms=from_ms,
         to_ms=to_ms,

@@ -8,8 +8,11 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
+from mock_server.core.faults import Fault, Faults
+from mock_server.core.journal import Journal
+from mock_server.core.ledger import Ledger
 from mock_server.core.model import Account, Task
-from mock_server.core.plans import Plan
+from mock_server.core.scenarios import Asked
 
 T = TypeVar("T")
 
@@ -18,13 +21,16 @@ MOST_QUEUED_PLANS = 10_000
 
 
 class MemoryWorld:
-    """What one session knows. ``seed`` decides every id it hands out."""
+    """What one session knows. ``seed`` decides every id it hands out and every fault that strikes."""
 
-    def __init__(self, seed: str) -> None:
-        self._seed = seed
+    def __init__(self, seed: str, faults: tuple[Fault, ...] = (), scenario: str | None = None) -> None:
+        self.faults = Faults(seed, faults)
+        self.journal = Journal()
+        self.ledger = Ledger()
+        self.scenario = scenario
         self._lock = threading.RLock()
         self._accounts: dict[str, Account] = {}
-        self._plans: deque[Plan] = deque()
+        self._plans: deque[Asked] = deque()
         self._random = random.Random(seed)
 
     def change(self, account: str, step: Callable[[Account], T]) -> T:
@@ -38,17 +44,22 @@ class MemoryWorld:
         with self._lock:
             return list(self._accounts)
 
-    def next_plan(self) -> Plan | None:
+    def first_plan(self) -> Asked | None:
         with self._lock:
-            return self._plans.popleft() if self._plans else None
+            return self._plans[0] if self._plans else None
 
-    def queue_plan(self, plan: Plan) -> None:
+    def take_plan(self) -> None:
+        with self._lock:
+            if self._plans:
+                self._plans.popleft()
+
+    def queue_plan(self, queued: Asked) -> None:
         with self._lock:
             if len(self._plans) >= MOST_QUEUED_PLANS:
                 raise ValueError(f"{MOST_QUEUED_PLANS} plans are queued already; clear them with DELETE plans")
-            self._plans.append(plan)
+            self._plans.append(queued)
 
-    def queued_plans(self) -> list[Plan]:
+    def queued_plans(self) -> list[Asked]:
         with self._lock:
             return list(self._plans)
 
@@ -76,10 +87,15 @@ class MemoryWorld:
 
 
 class MemoryWorlds:
-    """The worlds of all sessions; beyond ``MOST_SESSIONS`` the one unused longest is forgotten."""
+    """The worlds of all sessions; beyond ``MOST_SESSIONS`` the one unused longest is forgotten.
 
-    def __init__(self, seed: int) -> None:
+    Every world begins with these ``faults`` and this ``scenario``.
+    """
+
+    def __init__(self, seed: int, faults: tuple[Fault, ...] = (), scenario: str | None = None) -> None:
         self._seed = seed
+        self._faults = faults
+        self._scenario = scenario
         self._lock = threading.Lock()
         self._worlds: OrderedDict[str, MemoryWorld] = OrderedDict()
 
@@ -87,7 +103,7 @@ class MemoryWorlds:
         with self._lock:
             world = self._worlds.get(session)
             if world is None:
-                world = self._worlds[session] = MemoryWorld(f"{self._seed}:{session}")
+                world = self._worlds[session] = MemoryWorld(f"{self._seed}:{session}", self._faults, self._scenario)
                 if len(self._worlds) > MOST_SESSIONS:
                     self._worlds.popitem(last=False)
             else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -13,10 +13,15 @@ from werkzeug.exceptions import HTTPException
 
 from contracts import catalogue
 from mock_server.core import lifecycle
-from mock_server.core.gateway import session_of
+from mock_server.core.faults import fault_from_json, fault_to_json
+from mock_server.core.findings import findings
+from mock_server.core.gateway import SESSION_HEADER, session_of
+from mock_server.core.journal import entry_to_json
+from mock_server.core.ledger import ledger_to_json
 from mock_server.core.model import Account, Task, VendorError
 from mock_server.core.plans import plan_from_json, plan_to_json
 from mock_server.core.ports import World
+from mock_server.core.scenarios import asked_from_json, asked_to_json
 from mock_server.core.tasks import vendor_time
 from mock_server.web.wire import plain_request, simulator
 
@@ -86,7 +91,10 @@ def _content() -> dict[str, Any]:
     """The JSON object in the body; an empty body counts as an empty one."""
     if not request.get_data():
         return {}
-    content = request.get_json(silent=True)
+    try:
+        content = request.get_json(silent=True)
+    except RecursionError:
+        content = None
     if not isinstance(content, dict):
         raise ValueError("the body is not a JSON object")
     return content
@@ -122,6 +130,19 @@ def reset_tasks() -> dict[str, Any]:
     return {"reset": "tasks"}
 
 
+@control.post("/reset/journal")
+def reset_journal() -> dict[str, Any]:
+    _world().journal.clear()
+    return {"reset": "journal"}
+
+
+@control.post("/reset/faults")
+def reset_faults() -> dict[str, Any]:
+    """Forget the faults added by hand and all counts; those of the profile stay."""
+    _world().faults.clear()
+    return {"reset": "faults"}
+
+
 @control.get("/clock")
 def show_clock() -> dict[str, Any]:
     clock = simulator().clock
@@ -142,7 +163,7 @@ def move_clock() -> dict[str, Any]:
         "scale": lambda: clock.scale(content.get("factor", 0)),
     }
     action = content.get("action")
-    if action not in moves:
+    if not isinstance(action, str) or action not in moves:
         raise ValueError(f"action is {action!r}; it is one of {', '.join(moves)}")
     moves[action]()
     return show_clock()
@@ -180,13 +201,14 @@ def release_task(task_id: str) -> dict[str, Any]:
 
 @control.get("/plans")
 def list_plans() -> dict[str, Any]:
-    return {"plans": [plan_to_json(plan) for plan in _world().queued_plans()]}
+    return {"plans": [asked_to_json(asked) for asked in _world().queued_plans()]}
 
 
 @control.post("/plans")
 def queue_plan() -> tuple[dict[str, Any], int]:
-    """A plan for the next task that is submitted; plans queue up."""
-    _world().queue_plan(plan_from_json(_content(), simulator().terms.plan))
+    """A plan, or ``{"scenario": name}``, for the next task that is submitted; they queue up."""
+    asked = asked_from_json(_content(), simulator().terms.plan)
+    _world().queue_plan(asked)
     return list_plans(), 201
 
 
@@ -196,9 +218,144 @@ def clear_plans() -> dict[str, Any]:
     return list_plans()
 
 
+@control.get("/faults")
+def list_faults() -> dict[str, Any]:
+    return {"faults": _world().faults.shown()}
+
+
+@control.post("/faults")
+def add_fault() -> tuple[dict[str, Any], int]:
+    """A failure to put in: ``{"stage": "poll", "kind": "status", "error": "rate_quota", "times": 2}``."""
+    fault = fault_from_json(_content())
+    return fault_to_json(_world().faults.add(fault, simulator().clock.now_ms())), 201
+
+
+@control.delete("/faults/<fault_id>")
+def remove_fault(fault_id: str) -> dict[str, Any]:
+    try:
+        _world().faults.remove(fault_id)
+    except KeyError:
+        _refuse(404, f"this session has no fault {fault_id!r}")
+    return list_faults()
+
+
+@control.get("/scenario")
+def show_scenario() -> dict[str, Any]:
+    return {"scenario": _world().scenario}
+
+
+@control.put("/scenario")
+def choose_scenario() -> dict[str, Any]:
+    """``{"scenario": "poll-429"}`` for every task of the session from now on; null for none."""
+    content = _content()
+    if "scenario" not in content:
+        raise ValueError("scenario is missing; it is the name of one, or null")
+    name = content["scenario"]
+    _world().scenario = None if name is None else catalogue.scenario(str(name)).name
+    return show_scenario()
+
+
+@control.get("/requests")
+def list_requests() -> dict[str, Any]:
+    """The requests kept, the oldest first; any of their fields in the query narrows the list."""
+    criteria = {name: value for name, value in request.args.items() if name != SESSION_HEADER}
+    return {"requests": [entry_to_json(entry) for entry in _world().journal.find(criteria)]}
+
+
+@control.get("/requests/<int:number>")
+def show_request(number: int) -> dict[str, Any]:
+    for entry in _world().journal.entries():
+        if entry.trace.number == number:
+            return entry_to_json(entry)
+    _refuse(404, f"the journal has no request {number}; it keeps the latest")
+
+
+@control.post("/requests/count")
+def count_requests() -> dict[str, Any]:
+    """How many requests match ``{"operation": "query_task", "status": 429}``."""
+    return {"count": sum(1 for _ in _world().journal.find(_content()))}
+
+
+@control.get("/ledger")
+def show_ledger() -> dict[str, Any]:
+    world = _world()
+    _settle_all(world)
+    return ledger_to_json(world.ledger.lines())
+
+
+@control.get("/findings")
+def list_findings() -> dict[str, Any]:
+    """What the clients did that the contract advises against, the gravest first."""
+    world = _world()
+    _settle_all(world)
+    found = findings(world.journal.entries(), world.ledger.lines())
+    return {"findings": [asdict(finding) for finding in found]}
+
+
+@control.get("/scenarios")
+def list_scenarios() -> dict[str, Any]:
+    return {"scenarios": [_row(scenario) for scenario in catalogue.scenarios().values()]}
+
+
+@control.get("/errors")
+def list_errors() -> dict[str, Any]:
+    return {"errors": [asdict(row) for row in catalogue.errors().values()]}
+
+
+@control.get("/rules")
+def list_rules() -> dict[str, Any]:
+    return {"rules": [asdict(rule) for rule in catalogue.rules().values()]}
+
+
+@control.get("/behaviours")
+def list_behaviours() -> dict[str, Any]:
+    """Every open point of the vendor's pages, its choices, and the one that is on."""
+    chosen = simulator().terms.behaviours
+    return {
+        "behaviours": [
+            {
+                "id": each.id,
+                "question": each.question,
+                "chosen": chosen[each.id],
+                "options": {choice: option.sentence for choice, option in each.options.items()},
+                "evidence": each.evidence,
+                "source": each.source,
+            }
+            for each in catalogue.behaviours().values()
+        ]
+    }
+
+
 @control.get("/openapi.json")
 def openapi() -> dict[str, Any]:
-    return catalogue.openapi()
+    """The vendor's contract as this server keeps it."""
+    return catalogue.openapi(simulator().terms.behaviours)
+
+
+@control.get("/admin.openapi.json")
+def admin_openapi() -> dict[str, Any]:
+    """The contract of this admin API."""
+    return catalogue.admin_openapi()
+
+
+def _row(scenario: catalogue.Scenario) -> dict[str, Any]:
+    row = {
+        "name": scenario.name,
+        "does": scenario.does,
+        "for": scenario.story,
+        "plan": scenario.plan,
+        "faults": [dict(fault) for fault in scenario.faults],
+        "refuse": scenario.refuse,
+        "evidence": scenario.evidence,
+        "source": scenario.source,
+    }
+    return {name: value for name, value in row.items() if value not in (None, [])}
+
+
+def _settle_all(world: World) -> None:
+    now_ms = simulator().clock.now_ms()
+    for account in world.accounts():
+        world.change(account, lambda owner: lifecycle.settle_all(owner, now_ms))
 
 
 @control.route("/<path:unknown>", methods=["GET", "POST", "PUT", "DELETE"])
@@ -241,10 +398,12 @@ def _shown(account: str, task: Task) -> dict[str, Any]:
         "n": task.n,
         "delivered": task.delivered,
         "polls": task.polls,
+        "scenarios": list(task.scenarios),
         "plan": plan_to_json(task.plan),
         "timeline": [
             {"event": name, "at_ms": at, "vendor_time": vendor_time(at)}
             for name, at in moments.items()
             if at is not None
         ],
+        "requests": [entry.trace.number for entry in _world().journal.find({"task_id": task.id})],
     }

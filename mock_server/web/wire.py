@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from functools import lru_cache
+from urllib.parse import urlsplit
 
 from flask import Response, current_app, request
 
 from mock_server.core.model import Reply, Request
 from mock_server.core.simulator import Simulator
+from mock_server.web.line import LINE, PoliteLine, troubled
 
 MOST_BODY_BYTES = 1_048_576
 SIMULATOR = "facechain-simulator"
@@ -27,7 +31,7 @@ def plain_request() -> Request:
     if "CONTENT_TYPE" in environ:
         headers["content-type"] = environ["CONTENT_TYPE"]
     host = headers.get("host", "")
-    if not _HOST.fullmatch(host):
+    if not is_host(host):
         host = f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
     return Request(
         method=request.method,
@@ -39,11 +43,26 @@ def plain_request() -> Request:
     )
 
 
+@lru_cache(maxsize=64)
+def is_host(text: str) -> bool:
+    """Whether ``text`` is a name or an address, perhaps with a port, that can stand in a link."""
+    try:
+        return _HOST.fullmatch(text) is not None and urlsplit(f"//{text}").port != 0
+    except ValueError:
+        return False
+
+
 def flask_response(reply: Reply) -> Response:
-    """The reply as Flask sends it, with exactly the headers that the core chose."""
-    response = Response(reply.body, reply.status)
+    """The reply as Flask sends it, with exactly the headers that the core chose, and the line's troubles."""
+    body: bytes | Iterator[bytes] = reply.body
+    if reply.wire is not None:
+        line = request.environ.get(LINE) or PoliteLine()
+        body = troubled(reply.body, reply.wire, line, simulator().clock)
+    response = Response(body, reply.status)
     response.headers.clear()
     response.headers.extend(reply.headers)
+    if reply.wire is not None:
+        response.headers["content-length"] = str(len(reply.body))
     return response
 
 

@@ -1,0 +1,1 @@
+"""Measures the server beside a bare Flask app on the same server; ``make bench`` runs it."""

@@ -1,0 +1,198 @@
+"""What clients asked and what they were told: the latest requests, without secrets, bounded in size."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mock_server.core.model import Reply, Request
+
+MOST_ENTRIES = 10_000
+MOST_BYTES = 16 * 1_048_576
+MOST_BODY_BYTES = 2_048
+MOST_TEXT = 1_000
+
+KEPT_HEADERS = (
+    "accept",
+    "content-length",
+    "content-type",
+    "host",
+    "user-agent",
+    "x-dashscope-async",
+    "x-dashscope-ossresourceresolve",
+    "x-dashscope-workspace",
+    "x-mock-plan",
+    "x-mock-scenario",
+    "x-mock-session",
+)
+"""Only these are kept. Of ``Authorization`` just its scheme and a digest of the key stay."""
+
+_SECRET = re.compile(
+    r"(?:sk|st|LTAI)[-_]?[A-Za-z0-9]{1,2}[A-Za-z0-9_-]{4,}|((?:Signature|OSSAccessKeyId|security-token|policy)=)[^&\s\"]+"
+)
+
+
+@dataclass(slots=True)
+class Trace:
+    """What became known of a request while it was answered."""
+
+    number: int
+    epoch: int
+    at_ms: int
+    session: str = ""
+    operation: str | None = None
+    account: str | None = None
+    key_id: str | None = None
+    task_id: str | None = None
+    scenarios: tuple[str, ...] = ()
+    rule: str | None = None
+    place: str = ""
+    problem: str = ""
+    error: str | None = None
+    intent: str | None = None
+    shown_status: str | None = None
+    picture: int | None = None
+    faults: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One request and its answer, as the journal keeps them."""
+
+    trace: Trace
+    method: str
+    path: str
+    query: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    body_bytes: int
+    status: int
+    done_ms: int
+    wire: str
+
+    @property
+    def size(self) -> int:
+        """Roughly how many bytes the entry takes."""
+        return 600 + len(self.path) + len(self.query) + len(self.body)
+
+
+class Journal:
+    """The latest requests of one session, ``MOST_ENTRIES`` and ``MOST_BYTES`` at most. Safe to clear at any time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._entries: deque[Entry] = deque()
+        self._bytes = 0
+        self._number = 0
+        self._epoch = 0
+
+    def begin(self, at_ms: int, session: str) -> Trace:
+        """A trace with the next number, to be filled while the request is answered."""
+        with self._lock:
+            self._number += 1
+            return Trace(self._number, self._epoch, at_ms, session)
+
+    def end(self, trace: Trace, request: Request, reply: Reply, done_ms: int) -> None:
+        """Keep the request; one that began before the journal was cleared is not kept."""
+        entry = _entry(trace, request, reply, done_ms)
+        with self._lock:
+            if trace.epoch != self._epoch:
+                return
+            self._entries.append(entry)
+            self._bytes += entry.size
+            while len(self._entries) > MOST_ENTRIES or self._bytes > MOST_BYTES:
+                self._bytes -= self._entries.popleft().size
+
+    def clear(self) -> None:
+        """Forget every request. Numbers go on, so that none names two requests."""
+        with self._lock:
+            self._entries.clear()
+            self._bytes = 0
+            self._epoch += 1
+
+    def entries(self) -> list[Entry]:
+        """The requests kept, in the order they came in."""
+        with self._lock:
+            found = list(self._entries)
+        return sorted(found, key=lambda entry: entry.trace.number)
+
+    def find(self, criteria: Mapping[str, Any]) -> Iterator[Entry]:
+        """The requests that match every one of ``criteria``. Raises ValueError for one nobody knows."""
+        for name in criteria:
+            if name not in CRITERIA:
+                raise ValueError(f"requests have no {name!r} to look for; they have {', '.join(CRITERIA)}")
+        for entry in self.entries():
+            shown = entry_to_json(entry)
+            if all(str(shown.get(name)) == str(value) for name, value in criteria.items()):
+                yield entry
+
+
+CRITERIA = ("method", "path", "operation", "status", "account", "task_id", "scenario", "rule", "error", "wire")
+
+
+def without_secrets(text: str) -> str:
+    """``text`` with everything that looks like a key or a signature blotted out."""
+    return _SECRET.sub(lambda match: (match[1] or "") + "[redacted]", text)
+
+
+def entry_to_json(entry: Entry) -> dict[str, Any]:
+    """The request as the admin API shows it."""
+    trace = entry.trace
+    shown: dict[str, Any] = {
+        "n": trace.number,
+        "at_ms": trace.at_ms,
+        "took_ms": entry.done_ms - trace.at_ms,
+        "method": entry.method,
+        "path": entry.path,
+        "query": entry.query,
+        "headers": dict(entry.headers),
+        "body": entry.body.decode("utf-8", "replace"),
+        "body_bytes": entry.body_bytes,
+        "status": entry.status,
+        "operation": trace.operation,
+        "session": trace.session,
+        "account": trace.account,
+        "task_id": trace.task_id,
+        "task_status": trace.shown_status,
+        "scenario": "+".join(trace.scenarios),
+        "faults": trace.faults,
+        "wire": entry.wire or None,
+        "error": trace.error,
+        "rule": trace.rule,
+    }
+    if trace.rule is not None:
+        shown["explanation"] = f"{trace.rule}{f' at {trace.place}' if trace.place else ''}: {trace.problem}"
+    return {name: value for name, value in shown.items() if value not in (None, [], "")}
+
+
+def _authorization(given: str, key_id: str | None) -> str:
+    """The scheme, and the number of the key when it is one that was let in."""
+    scheme, _, rest = given.strip().partition(" ")
+    shown = f"<key {key_id}>" if key_id else "<key>"
+    return f"Bearer {shown}" if rest and scheme.lower() == "bearer" else shown
+
+
+def _entry(trace: Trace, request: Request, reply: Reply, done_ms: int) -> Entry:
+    headers = [
+        (name, without_secrets(request.headers[name])[:MOST_TEXT]) for name in KEPT_HEADERS if name in request.headers
+    ]
+    if "authorization" in request.headers:
+        headers.append(("authorization", _authorization(request.headers["authorization"], trace.key_id)))
+    return Entry(
+        trace=trace,
+        method=request.method[:20],
+        path=without_secrets(request.path)[:MOST_TEXT],
+        query=without_secrets(request.query)[:MOST_TEXT],
+        headers=tuple(headers),
+        body=without_secrets(request.body[:MOST_BODY_BYTES].decode("utf-8", "replace")).encode()
+        if request.body
+        else b"",
+        body_bytes=len(request.body),
+        status=reply.status,
+        done_ms=done_ms,
+        wire=reply.wire.kind or "latency" if reply.wire else "",
+    )

@@ -1,0 +1,109 @@
+"""What the submissions would have cost, how long they would have taken, and which were paid twice."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from contracts import catalogue
+from mock_server.core.model import Task, TaskStatus
+
+MODEL = "facechain-generation"
+MOST_LINES = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One accepted submission. ``intent`` is a digest of its body; ``repeats`` the task it asked for again."""
+
+    number: int
+    account: str
+    intent: str
+    task: Task
+    answered: bool
+    repeats: str | None
+
+
+class Ledger:
+    """Every accepted submission of a session, with its price. Failures are free, as at the vendor."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lines: deque[Line] = deque(maxlen=MOST_LINES)
+        self._latest: dict[tuple[str, str], Task] = {}
+
+    def enter(self, number: int, account: str, intent: str, task: Task, *, answered: bool) -> None:
+        """Write down an accepted submission; ``answered`` tells whether its answer was sent on its way."""
+        with self._lock:
+            first = self._latest.get((account, intent))
+            is_alive = first is not None and (first.ended_ms is None or first.ended_ms > task.submitted_ms)
+            repeats = first.id if first is not None and is_alive else None
+            self._lines.append(Line(number, account, intent, task, answered, repeats))
+            if not is_alive:
+                self._latest[(account, intent)] = task
+                if len(self._latest) > MOST_LINES:
+                    del self._latest[next(iter(self._latest))]
+
+    def lines(self) -> list[Line]:
+        """Every accepted submission, in order."""
+        with self._lock:
+            return list(self._lines)
+
+    def clear(self) -> None:
+        """Forget every submission."""
+        with self._lock:
+            self._lines.clear()
+            self._latest.clear()
+
+
+def ledger_to_json(lines: list[Line]) -> dict[str, Any]:
+    """The ledger as the admin API shows it. Money is CNY; a task that has not ended is priced as if all goes well."""
+    price = float(catalogue.limits()["models"][MODEL]["price_cny"])
+    rows = [_row(line, price) for line in lines]
+    return {
+        "currency": "CNY",
+        "price_per_picture": price,
+        "submissions": len(rows),
+        "pictures": sum(row["pictures"] for row in rows if row["settled"]),
+        "total": _money(sum(row["price"] for row in rows if row["settled"])),
+        "expected": _money(sum(row["price"] for row in rows)),
+        "duplicates": [row for row in rows if "repeats" in row],
+        "spent_twice": _money(sum(row["price"] for row in rows if "repeats" in row)),
+        "live_seconds": live_seconds(lines),
+        "tasks": rows,
+    }
+
+
+def live_seconds(lines: list[Line]) -> float:
+    """How long the same tasks would have kept the vendor busy, one at a time for each account."""
+    plan = catalogue.profiles()["real"].plan
+    task_ms = int(plan["pending_ms"]) + int(plan["running_ms"])
+    tasks: dict[str, int] = {}
+    for line in lines:
+        tasks[line.account] = tasks.get(line.account, 0) + 1
+    return max(tasks.values(), default=0) * task_ms / 1000
+
+
+def _row(line: Line, price: float) -> dict[str, Any]:
+    task = line.task
+    settled = task.ended_ms is not None
+    pictures = task.delivered if settled else task.n
+    row: dict[str, Any] = {
+        "task_id": task.id,
+        "request": line.number,
+        "account": line.account,
+        "status": task.status,
+        "pictures": pictures,
+        "price": _money(pictures * price),
+        "settled": settled,
+        "answered": line.answered,
+    }
+    if line.repeats is not None and task.status != TaskStatus.CANCELED.value:
+        row["repeats"] = line.repeats
+    return row
+
+
+def _money(amount: float) -> float:
+    return round(amount, 2)

@@ -1,0 +1,131 @@
+"""Which scenario and plan a submission gets: one word, many carriers, the most specific first."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from contracts import catalogue
+from mock_server.core.model import Request, VendorError
+from mock_server.core.plans import Plan, plan_from_json, plan_to_json
+
+SCENARIO_HEADER = "x-mock-scenario"
+PLAN_HEADER = "x-mock-plan"
+KEY_PREFIX = "sk-mock-"
+RESOURCE_PREFIX = "mock-"
+HOST_SUFFIX = ".facechain.test"
+ASSETS_HOST = "assets"
+TRAIN_FREE = "train_free_portrait_url_template"
+_TYPO = 0.75
+"""How alike a key's word must be to a scenario to be taken for a slip of the pen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a carrier asks for: a plan, a scenario, or both."""
+
+    plan: Plan | None = None
+    scenario: str | None = None
+
+
+def scenario_of_key(key: str) -> str | None:
+    """The scenario in ``sk-mock-<scenario>``. A word that is nearly one raises VendorError; others are plain keys."""
+    if not key.startswith(KEY_PREFIX):
+        return None
+    word = key[len(KEY_PREFIX) :]
+    if word in catalogue.scenarios():
+        return word
+    near = catalogue.nearest(word, catalogue.scenarios())
+    if near is None or not _is_typo(word, near):
+        return None
+    raise VendorError(
+        "invalid_api_key",
+        rule="mock.scenario",
+        place="header Authorization",
+        problem=f"holds a key of the form {KEY_PREFIX}<scenario> with no such scenario; nearest is {KEY_PREFIX}{near}",
+    )
+
+
+def _is_typo(word: str, near: str) -> bool:
+    from difflib import SequenceMatcher
+
+    return SequenceMatcher(None, word, near).ratio() >= _TYPO
+
+
+def carried_by_headers(request: Request, default: Plan) -> Asked | None:
+    """What ``X-Mock-Scenario`` and ``X-Mock-Plan`` ask for. Raises VendorError when they name nothing known."""
+    name = request.headers.get(SCENARIO_HEADER)
+    if name is not None:
+        _known(name, "header X-Mock-Scenario")
+    text = request.headers.get(PLAN_HEADER)
+    if text is None:
+        return None if name is None else Asked(scenario=name)
+    try:
+        return Asked(plan_from_json(json.loads(text), default), name)
+    except (ValueError, RecursionError) as error:
+        raise VendorError(
+            "request_invalid", rule="mock.plan", place="header X-Mock-Plan", problem=f"is no plan: {error}"
+        ) from None
+
+
+def carried_by_body(content: dict[str, Any]) -> str | None:
+    """The scenario that a good submission names by a URL's host or a resource id, the host first."""
+    given = content.get("input")
+    pictures = given if isinstance(given, dict) else {}
+    urls = [("input.template_url", pictures.get("template_url"))]
+    photos = pictures.get("user_urls")
+    urls += [(f"input.user_urls.{i}", url) for i, url in enumerate(photos if isinstance(photos, list) else [])]
+    for place, url in urls:
+        word = _word_of_host(url)
+        if word is not None:
+            return _known(word, place)
+    if content.get("parameters", {}).get("style") == TRAIN_FREE:
+        return None
+    for index, resource in enumerate(content.get("resources") or []):
+        word = resource.get("resource_id", "")
+        if word.startswith(RESOURCE_PREFIX):
+            return _known(word[len(RESOURCE_PREFIX) :], f"resources.{index}.resource_id")
+    return None
+
+
+def _word_of_host(url: object) -> str | None:
+    if not isinstance(url, str):
+        return None
+    try:
+        host = (urlsplit(url).hostname or "").lower()
+    except ValueError:
+        return None
+    word = host.removesuffix(HOST_SUFFIX)
+    return None if word in (host, ASSETS_HOST) else word
+
+
+def _known(name: str, place: str) -> str:
+    try:
+        return catalogue.scenario(name).name
+    except ValueError as error:
+        raise VendorError("request_invalid", rule="mock.scenario", place=place, problem=str(error)) from None
+
+
+def plan_of(asked: Asked, default: Plan) -> Plan:
+    """The plan that is asked for: in so many words, else the scenario's, else ``default``."""
+    if asked.plan is not None:
+        return asked.plan
+    row = catalogue.scenario(asked.scenario).plan if asked.scenario is not None else None
+    return default if row is None else plan_from_json(row, default)
+
+
+def asked_to_json(asked: Asked) -> dict[str, Any]:
+    """What is asked for, as ``asked_from_json`` reads it."""
+    shown = {} if asked.plan is None else plan_to_json(asked.plan)
+    return shown if asked.scenario is None else {"scenario": asked.scenario, **shown}
+
+
+def asked_from_json(content: dict[str, Any], default: Plan) -> Asked:
+    """Read ``{"scenario": name}``, a plan, or both in one object. Raises ValueError."""
+    rest = dict(content)
+    name = rest.pop("scenario", None)
+    if name is not None:
+        catalogue.scenario(str(name))
+    return Asked(plan_from_json(rest, default) if rest or name is None else None, name)

@@ -1,0 +1,198 @@
+"""What the tests share: a mocked vendor with a hand-moved clock, and the hook that judges its every answer."""
+
+from __future__ import annotations
+
+import functools
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+from urllib.parse import urlsplit
+
+import pytest
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from contracts import catalogue
+from contracts.validation import answer_violations
+from mock_server.app import create_app
+from mock_server.clock import VendorClock
+from mock_server.core.gateway import PREFIX
+from mock_server.core.model import Reply, Request
+from mock_server.core.simulator import Simulator
+from mock_server.settings import Settings
+
+START_MS = 1_768_444_200_000
+"""15 January 2026, 10:30:00.000 in UTC+8."""
+
+SUBMIT = "/api/v1/services/aigc/album/gen_potrait"
+TASKS = "/api/v1/tasks"
+TOKEN = "a-token-of-the-tests"
+GOOD: Mapping[str, dict[str, Any]] = catalogue.examples("portrait-request")["good"]
+PRESET = GOOD["preset-style"]
+ANSWERS = {
+    "submit_portrait": "submit-answer",
+    "query_task": "task",
+    "list_tasks": "task-list",
+    "cancel_task": "cancel-answer",
+}
+"""The schema that a 200 keeps, by ``operationId``."""
+
+IMMEDIATE = {"progression": "immediate"}
+HELD = {"progression": "hold", "in": "RUNNING"}
+HELD_PENDING = {"progression": "hold", "in": "PENDING"}
+
+
+class Vendor:
+    """A mocked vendor and its client. Time stands still until ``later``; ``chosen`` are settings by name."""
+
+    def __init__(self, *, seed: int = 7, session: str = "", **chosen: Any) -> None:
+        self.clock = VendorClock(START_MS, monotonic=lambda: 0.0)
+        self.settings = Settings(seed=seed, admin_token=TOKEN, **chosen)
+        self.app: Flask = create_app(self.settings, clock=self.clock)
+        self.app.config["PROPAGATE_EXCEPTIONS"] = True  # a mistake of ours fails the test, and is no answer
+        self.session = session
+
+    def of_session(self, session: str) -> Vendor:
+        """The same vendor as another session meets it."""
+        other = object.__new__(Vendor)
+        other.__dict__.update(self.__dict__, session=session)
+        return other
+
+    def later(self, by_ms: int) -> None:
+        self.clock.advance(f"{by_ms}ms")
+
+    def call(self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **more: Any) -> TestResponse:
+        """A plain call, with the session's header and no other but those given."""
+        named = {"X-Mock-Session": self.session} if self.session else {}
+        return self.app.test_client().open(path, method=method, headers={**named, **(headers or {})}, **more)
+
+    def vendor_call(
+        self,
+        method: str,
+        path: str,
+        *,
+        key: str = "sk-main",
+        headers: Mapping[str, str | None] | None = None,
+        **more: Any,
+    ) -> TestResponse:
+        """A call with a key and what a submission needs; a header given as None is left out."""
+        usual = {"Authorization": f"Bearer {key}", "X-DashScope-Async": "enable", **(headers or {})}
+        sent = {name: value for name, value in usual.items() if value is not None}
+        return self.call(method, path, headers=sent, **more)
+
+    def submit(
+        self, body: object = PRESET, *, plan: Mapping[str, Any] | None = None, path: str = SUBMIT, **more: Any
+    ) -> TestResponse:
+        """Submit ``body`` as JSON, or ``data`` as it is; ``plan`` is queued for it first."""
+        if plan is not None:
+            assert self.admin("POST", "plans", plan).status_code == 201
+        content = {} if "data" in more else {"json": body}
+        return self.vendor_call("POST", path, **content, **more)
+
+    def submitted(self, body: object = PRESET, **more: Any) -> str:
+        """The id of a task that was accepted."""
+        answer = self.submit(body, **more)
+        assert answer.status_code == 200, answer.text
+        return str(answer.get_json()["output"]["task_id"])
+
+    def query(self, task_id: str, **more: Any) -> TestResponse:
+        return self.vendor_call("GET", f"{TASKS}/{task_id}", **more)
+
+    def output(self, task_id: str, **more: Any) -> dict[str, Any]:
+        """What a query answers under ``output``."""
+        answer = self.query(task_id, **more)
+        assert answer.status_code == 200, answer.text
+        output: dict[str, Any] = answer.get_json()["output"]
+        return output
+
+    def status(self, task_id: str, **more: Any) -> str:
+        return str(self.output(task_id, **more)["task_status"])
+
+    def list(self, query: str = "", **more: Any) -> TestResponse:
+        return self.vendor_call("GET", f"{TASKS}?{query}" if query else TASKS, **more)
+
+    def cancel(self, task_id: str, **more: Any) -> TestResponse:
+        return self.vendor_call("POST", f"{TASKS}/{task_id}/cancel", **more)
+
+    def links(self, task_id: str, **more: Any) -> list[str]:
+        """The result links of a task that has ended well."""
+        return [result["url"] for result in self.output(task_id, **more)["results"] if "url" in result]
+
+    def fetch(self, url: str, *, method: str = "GET", **more: Any) -> TestResponse:
+        """What a link leads to, asked without a key."""
+        target = urlsplit(url)
+        return self.call(method, f"{target.path}?{target.query}" if target.query else target.path, **more)
+
+    def admin(self, method: str, path: str, json: object = None, **more: Any) -> TestResponse:
+        """A call of the admin API with its token; a change carries JSON."""
+        if method not in ("GET", "HEAD") and "data" not in more:
+            more["json"] = {} if json is None else json
+        headers = {"X-Admin-Token": TOKEN, **more.pop("headers", {})}
+        return self.call(method, f"/__admin/{path}", headers=headers, **more)
+
+    def timeline(self, task_id: str) -> dict[str, int]:
+        """When a task was submitted, scheduled and ended, in milliseconds after the start of the test."""
+        events = self.admin("GET", f"tasks/{task_id}").get_json()["timeline"]
+        return {event["event"]: event["at_ms"] - START_MS for event in events}
+
+
+@pytest.fixture
+def vendor() -> Vendor:
+    """A fresh vendor with documented limits, on a clock that only the test moves."""
+    return Vendor()
+
+
+@pytest.fixture
+def unlimited() -> Vendor:
+    """A fresh vendor without limits, on a clock that only the test moves."""
+    return Vendor(limits="off")
+
+
+def reply_violations(operation: str | None, request: Request, reply: Reply) -> list[str]:
+    """How a reply under the vendor's prefix breaks the contract; empty when it keeps it."""
+    headers = dict(reply.headers)
+    if headers.get("content-type") != "application/json":
+        return [f"{request.method} {request.path}: content-type is {headers.get('content-type')!r}"]
+    schema = ANSWERS[operation or ""] if reply.status == 200 else "error"
+    body = json.loads(reply.body)
+    found = answer_violations(schema, body)
+    request_id = body.get("request_id") if isinstance(body, dict) else None
+    if headers.get("x-request-id") != request_id:
+        found.append(f"request_id: {request_id!r} is not x-request-id, {headers.get('x-request-id')!r}")
+    return [f"{request.method} {request.path}: {reply.status} breaks {schema}: {problem}" for problem in found]
+
+
+@contextmanager
+def answers_watched() -> Iterator[list[str]]:
+    """Judge every answer of every vendor in this process; gives the violations found so far."""
+    found: list[str] = []
+    lock = threading.Lock()
+    answer = Simulator.answer
+
+    @functools.wraps(answer)
+    def judged(self: Simulator, request: Request, operation: str | None, **more: Any) -> Reply:
+        reply = answer(self, request, operation, **more)
+        if request.path.startswith(PREFIX):
+            violations = reply_violations(operation, request, reply)
+            with lock:
+                found.extend(violations)
+        return reply
+
+    with mock.patch.object(Simulator, "answer", judged):
+        yield found
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "breaks_contract: the vendor is made to give answers that break its contract")
+
+
+@pytest.fixture(autouse=True)
+def _every_answer_keeps_the_contract(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fails a test in which the vendor gave an answer that its schemas forbid."""
+    with answers_watched() as violations:
+        yield
+    if violations and request.node.get_closest_marker("breaks_contract") is None:
+        pytest.fail("answers that break the contract:\n" + "\n".join(violations[:20]), pytrace=False)
