@@ -77,10 +77,14 @@ class Process:
             raise RuntimeError(f"{self._process.args!r} ended with {self._process.returncode}")
         return printed
 
+    @property
+    def ended(self) -> bool:
+        return self._process.poll() is not None
+
     def stop(self) -> float:
         """Ask it to end, and see that it does; how many milliseconds that took."""
         asked = time.perf_counter()
-        if self._process.poll() is None:
+        if not self.ended:
             self._process.terminate()
             try:
                 self._process.wait(PATIENCE_S)
@@ -104,7 +108,7 @@ class Server(Process):
     def first_answer_ms(self, request: str) -> float:
         """Ask until it answers; milliseconds since it was started."""
         while time.perf_counter() - self.started < PATIENCE_S:
-            if self._process.poll() is not None:
+            if self.ended:
                 raise RuntimeError(f"{self._process.args!r} ended with {self._process.returncode}")
             try:
                 self.exchange(request)

@@ -12,26 +12,30 @@ from contracts import catalogue
 from mock_server.clock import VendorClock
 from mock_server.core import gateway
 from mock_server.core.model import Terms
-from mock_server.core.ports import Clock, Worlds
+from mock_server.core.plans import Plan
+from mock_server.core.ports import Clock
 from mock_server.core.simulator import Simulator
 from mock_server.settings import Settings
 from mock_server.stores.memory import MemoryWorlds
+from mock_server.web import wire
 from mock_server.web.control import GUARD, LOOPBACK_NAMES, Guard, control
 from mock_server.web.oss import oss
 from mock_server.web.portraits import portraits
 from mock_server.web.tasks import tasks
-from mock_server.web.wire import SIMULATOR, flask_response, simulator, vendor_answer
+from mock_server.web.wire import SIMULATOR, flask_response, vendor_answer
 
 
-def create_app(settings: Settings | None = None, *, clock: Clock | None = None, worlds: Worlds | None = None) -> Flask:
-    """The mocked vendor as a WSGI app. Give ``clock`` or ``worlds`` to choose them yourself."""
+def create_app(
+    settings: Settings | None = None, *, clock: Clock | None = None, simulator: Simulator | None = None
+) -> Flask:
+    """The mocked vendor as a WSGI app. Give ``clock``, or the whole ``simulator``, to choose it yourself."""
     settings = settings or Settings()
     app = Flask("mock_server", static_folder=None)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.config.update(VERSION=installed_version(), PROVIDE_AUTOMATIC_OPTIONS=False)
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    app.extensions[SIMULATOR] = create_simulator(settings, clock=clock, worlds=worlds)
+    app.extensions[SIMULATOR] = simulator or create_simulator(settings, clock=clock)
     app.extensions[GUARD] = Guard(
         settings.admin_token or secrets.token_urlsafe(18),
         LOOPBACK_NAMES | {settings.host} | set(settings.allow_host),
@@ -42,12 +46,12 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
     return app
 
 
-def create_simulator(settings: Settings, *, clock: Clock | None = None, worlds: Worlds | None = None) -> Simulator:
-    """The vendor itself, for those who need no Flask."""
+def create_simulator(settings: Settings, *, clock: Clock | None = None, plan: Plan | None = None) -> Simulator:
+    """The vendor itself, for those who need no Flask. ``plan`` is how a task goes when nobody says otherwise."""
     terms = Terms(
         behaviours=catalogue.chosen(settings.behaviour),
         seed=settings.seed,
-        plan=settings.plan,
+        plan=plan or settings.plan,
         limits=settings.limits == "documented",
         keys=settings.api_key,
         workspaces=frozenset(settings.workspace),
@@ -56,7 +60,7 @@ def create_simulator(settings: Settings, *, clock: Clock | None = None, worlds: 
     return Simulator(
         terms,
         clock or VendorClock(factor=settings.speed),
-        worlds or MemoryWorlds(settings.seed, settings.faults, settings.scenario),
+        MemoryWorlds(settings.seed, settings.faults, settings.scenario),
     )
 
 
@@ -70,7 +74,7 @@ def installed_version() -> str:
 def _unrouted(error: HTTPException) -> Response:
     """Paths and methods that no route takes: the vendor has an answer for these too. A mistake of ours is a 500."""
     if isinstance(error, InternalServerError):
-        return flask_response(simulator().broken())
+        return flask_response(wire.simulator().broken())
     if request.path.startswith(gateway.PREFIX):
         methods = (error.valid_methods or ()) if isinstance(error, MethodNotAllowed) else ()
         return vendor_answer(None, allowed=tuple(method for method in methods if method != "HEAD"))

@@ -24,11 +24,12 @@ class VendorClock:
         start_ms: int | None = None,
         *,
         factor: float = 1.0,
+        frozen: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._monotonic = monotonic
         self._moved = threading.Condition()
-        self._start = (start_ms, _checked_factor(factor))
+        self._start = (start_ms, _checked_factor(factor), frozen)
         self.reset()
 
     def now_ms(self) -> int:
@@ -67,10 +68,10 @@ class VendorClock:
 
     def reset(self) -> None:
         """Back to where and how the clock started."""
-        start_ms, factor = self._start
+        start_ms, factor, frozen = self._start
         base_ms = int(time.time() * 1000) if start_ms is None else start_ms
         with self._moved:
-            self._state = (base_ms, self._monotonic(), factor, False)
+            self._state = (base_ms, self._monotonic(), factor, frozen)
             self._moved.notify_all()
 
     def _restart(self, *, by_ms: int = 0, factor: float | None = None, frozen: bool | None = None) -> None:

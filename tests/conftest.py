@@ -17,12 +17,13 @@ from werkzeug.test import TestResponse
 
 from contracts import catalogue
 from contracts.validation import answer_violations
-from mock_server.app import create_app
+from mock_server.app import create_app, create_simulator
 from mock_server.clock import VendorClock
 from mock_server.core.gateway import PREFIX
 from mock_server.core.model import Reply, Request
 from mock_server.core.simulator import Simulator
 from mock_server.settings import Settings
+from mock_server.web.wire import SIMULATOR
 
 START_MS = 1_768_444_200_000
 """15 January 2026, 10:30:00.000 in UTC+8."""
@@ -54,6 +55,12 @@ class Vendor:
         self.app: Flask = create_app(self.settings, clock=self.clock)
         self.app.config["PROPAGATE_EXCEPTIONS"] = True  # a mistake of ours fails the test, and is no answer
         self.session = session
+
+    def renewed(self) -> Vendor:
+        """The same app with a new simulator: nothing has happened yet."""
+        self.clock = VendorClock(START_MS, monotonic=lambda: 0.0)
+        self.app.extensions[SIMULATOR] = create_simulator(self.settings, clock=self.clock)
+        return self
 
     def of_session(self, session: str) -> Vendor:
         """The same vendor as another session meets it."""
@@ -139,16 +146,22 @@ class Vendor:
         return {event["event"]: event["at_ms"] - START_MS for event in events}
 
 
+@pytest.fixture(scope="session")
+def _kept_vendors() -> dict[str, Vendor]:
+    """Making the routes of an app takes longer than most tests, so two apps are kept and get new simulators."""
+    return {limits: Vendor(limits=limits) for limits in ("documented", "off")}
+
+
 @pytest.fixture
-def vendor() -> Vendor:
+def vendor(_kept_vendors: dict[str, Vendor]) -> Vendor:
     """A fresh vendor with documented limits, on a clock that only the test moves."""
-    return Vendor()
+    return _kept_vendors["documented"].renewed()
 
 
 @pytest.fixture
-def unlimited() -> Vendor:
+def unlimited(_kept_vendors: dict[str, Vendor]) -> Vendor:
     """A fresh vendor without limits, on a clock that only the test moves."""
-    return Vendor(limits="off")
+    return _kept_vendors["off"].renewed()
 
 
 def reply_violations(operation: str | None, request: Request, reply: Reply) -> list[str]:

@@ -32,8 +32,17 @@ KEPT_HEADERS = (
 """Only these are kept. Of ``Authorization`` just its scheme and a digest of the key stay."""
 
 _SECRET = re.compile(
-    r"(?:sk|st|LTAI)[-_]?[A-Za-z0-9]{1,2}[A-Za-z0-9_-]{4,}|((?:Signature|OSSAccessKeyId|security-token|policy)=)[^&\s\"]+"
+    r"(?<![A-Za-z0-9])(?:sk|st)(?:[-_]|%2[Dd])[A-Za-z0-9][A-Za-z0-9_-]{4,}|(?:sk|st)-[A-Za-z0-9_-]{16,}"
+    r"|LTAI[A-Za-z0-9]{8,}"
+    r"|((?i:key|keyid|token|secret|signature|password|policy)[\"']?\s{0,2}[=:]\s{0,2}[\"']?)[^&\s\"',}]+"
 )
+"""What looks like a key of the vendor's, and what stands under a name that says it is secret."""
+
+_MARKS = ("sk-", "st-", "sk_", "st_", "sk%2", "st%2", "ltai", "key", "token", "secret", "signature", "password", "policy")
+"""Without one of these there is nothing in a text to blot out, which is quicker to see."""
+
+_LEAST_KEY = 8
+"""A shorter word in ``Authorization`` is not looked for elsewhere in the request: it would be found by accident."""
 
 
 @dataclass(slots=True)
@@ -77,7 +86,8 @@ class Entry:
     @property
     def size(self) -> int:
         """Roughly how many bytes the entry takes."""
-        return 600 + len(self.path) + len(self.query) + len(self.body)
+        headers = sum(len(value) for _, value in self.headers)
+        return 600 + len(self.path) + len(self.query) + len(self.body) + headers + len(self.trace.problem)
 
 
 class Journal:
@@ -136,7 +146,11 @@ CRITERIA = ("method", "path", "operation", "status", "account", "task_id", "scen
 
 def without_secrets(text: str) -> str:
     """``text`` with everything that looks like a key or a signature blotted out."""
-    return _SECRET.sub(lambda match: (match[1] or "") + "[redacted]", text)
+    lower = text.lower()
+    for mark in _MARKS:
+        if mark in lower:
+            return _SECRET.sub(lambda match: (match[1] or "") + "[redacted]", text)
+    return text
 
 
 def entry_to_json(entry: Entry) -> dict[str, Any]:
@@ -177,18 +191,30 @@ def _authorization(given: str, key_id: str | None) -> str:
 
 
 def _entry(trace: Trace, request: Request, reply: Reply, done_ms: int) -> Entry:
-    headers = [
-        (name, without_secrets(request.headers[name])[:MOST_TEXT]) for name in KEPT_HEADERS if name in request.headers
-    ]
+    own_key = request.headers.get("authorization", "").strip().rpartition(" ")[2]
+
+    def kept(text: str, most: int = MOST_TEXT) -> str:
+        text = text[: 2 * most]
+        if len(own_key) >= _LEAST_KEY and own_key in text:
+            text = text.replace(own_key, "[redacted]")
+        return without_secrets(text)[:most]
+
+    headers = [(name, kept(request.headers[name])) for name in KEPT_HEADERS if name in request.headers]
     if "authorization" in request.headers:
         headers.append(("authorization", _authorization(request.headers["authorization"], trace.key_id)))
+    if trace.problem:
+        trace.place, trace.problem = kept(trace.place), kept(trace.problem)
+    if trace.session:
+        trace.session = kept(trace.session)
+    if trace.task_id:
+        trace.task_id = kept(trace.task_id)
     return Entry(
         trace=trace,
         method=request.method[:20],
-        path=without_secrets(request.path)[:MOST_TEXT],
-        query=without_secrets(request.query)[:MOST_TEXT],
+        path=kept(request.path),
+        query=kept(request.query) if request.query else "",
         headers=tuple(headers),
-        body=without_secrets(request.body[:MOST_BODY_BYTES].decode("utf-8", "replace")).encode()
+        body=kept(request.body[: 2 * MOST_BODY_BYTES].decode("utf-8", "replace"), MOST_BODY_BYTES).encode()
         if request.body
         else b"",
         body_bytes=len(request.body),

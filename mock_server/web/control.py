@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+import json
+from collections import defaultdict
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Response, abort, current_app, jsonify, make_response, request
+from flask import Blueprint, Response, abort, current_app, g, jsonify, make_response, request
 from werkzeug.exceptions import HTTPException
 
 from contracts import catalogue
@@ -23,7 +25,7 @@ from mock_server.core.plans import plan_from_json, plan_to_json
 from mock_server.core.ports import World
 from mock_server.core.scenarios import asked_from_json, asked_to_json
 from mock_server.core.tasks import vendor_time
-from mock_server.web.wire import plain_request, simulator
+from mock_server.web.wire import MOST_BODY_BYTES, is_host, plain_request, simulator
 
 PREFIX = "/__admin"
 GUARD = "facechain-guard"
@@ -46,14 +48,17 @@ def _refuse(status: int, error: str, **more: Any) -> NoReturn:
 
 
 def guard() -> None:
-    """Stands before every admin route: foreign hosts, foreign pages, missing tokens, form posts."""
+    """Stands before every admin route: foreign hosts, foreign pages, missing tokens, form posts, large bodies."""
     known: Guard = current_app.extensions[GUARD]
-    host = _hostname(f"//{request.environ.get('HTTP_HOST', '')}")
-    if host not in known.hosts:
-        _refuse(421, f"Host {host!r} is not one of {', '.join(sorted(known.hosts))}; allow it with --allow-host")
+    hosts = {name.lower() for name in known.hosts}
+    host = request.environ.get("HTTP_HOST", "")
+    if not _is_one_of(hosts, host):
+        _refuse(421, f"Host {host[:100]!r} is not one of {', '.join(sorted(hosts))}; allow it with --allow-host")
     origin = request.headers.get("Origin")
-    if origin is not None and _hostname(origin) not in known.hosts:
-        _refuse(403, "a page of another origin may not use the admin API")
+    if origin is not None:
+        scheme, _, origin_host = origin.partition("://")
+        if scheme not in ("http", "https") or not _is_one_of(hosts, origin_host):
+            _refuse(403, "a page of another origin may not use the admin API")
     if request.endpoint in OPEN_ENDPOINTS:
         return
     token = request.headers.get("X-Admin-Token", "")
@@ -61,16 +66,17 @@ def guard() -> None:
         _refuse(401, "header X-Admin-Token is missing or wrong; the token is printed when the server starts")
     if request.method not in ("GET", "HEAD") and request.mimetype != "application/json":
         _refuse(415, f"Content-Type is {request.mimetype or 'missing'}; send application/json")
+    g.body = request.stream.read(MOST_BODY_BYTES + 1)
+    if len(g.body) > MOST_BODY_BYTES:
+        _refuse(413, f"the body is larger than {MOST_BODY_BYTES} bytes")
 
 
 control.before_request(guard)
 
 
-def _hostname(url: str) -> str:
-    try:
-        return (urlsplit(url).hostname or "").lower()
-    except ValueError:
-        return ""
+def _is_one_of(hosts: Collection[str], host: str) -> bool:
+    """Whether ``host``, perhaps with a port, is well formed and one of ``hosts``, whatever its port."""
+    return is_host(host) and urlsplit(f"//{host}").hostname in hosts
 
 
 @control.errorhandler(HTTPException)
@@ -83,17 +89,17 @@ def _explain(error: HTTPException) -> Response:
 @control.errorhandler(ValueError)
 @control.errorhandler(VendorError)
 def _bad_request(error: Exception) -> Response:
-    text = error.problem if isinstance(error, VendorError) else str(error)
+    text = f"{error.place} {error.problem}" if isinstance(error, VendorError) else str(error)
     return make_response(jsonify({"error": text}), 400)
 
 
 def _content() -> dict[str, Any]:
     """The JSON object in the body; an empty body counts as an empty one."""
-    if not request.get_data():
+    if not g.body:
         return {}
     try:
-        content = request.get_json(silent=True)
-    except RecursionError:
+        content = json.loads(g.body)
+    except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
         raise ValueError("the body is not a JSON object")
@@ -171,12 +177,17 @@ def move_clock() -> dict[str, Any]:
 
 @control.get("/tasks")
 def list_tasks() -> dict[str, Any]:
-    return {"tasks": [_shown(account, task) for account, task in _world().tasks()]}
+    world = _world()
+    numbers: dict[str | None, list[int]] = defaultdict(list)
+    for entry in world.journal.entries():
+        numbers[entry.trace.task_id].append(entry.trace.number)
+    return {"tasks": [_shown(account, task, numbers[task.id]) for account, task in world.tasks()]}
 
 
 @control.get("/tasks/<task_id>")
 def show_task(task_id: str) -> dict[str, Any]:
-    return _shown(*_find(task_id))
+    account, task = _find(task_id)
+    return _shown(account, task, [entry.trace.number for entry in _world().journal.find({"task_id": task.id})])
 
 
 @control.put("/tasks/<task_id>")
@@ -385,8 +396,8 @@ def _while_live(account: str, task: Task, step: Callable[[], None]) -> None:
     _world().change(account, change)
 
 
-def _shown(account: str, task: Task) -> dict[str, Any]:
-    """A task with its timeline, settled to now."""
+def _shown(account: str, task: Task, requests: list[int]) -> dict[str, Any]:
+    """A task with its timeline, settled to now, and the numbers of its requests."""
     now_ms = simulator().clock.now_ms()
     _world().change(account, lambda owner: lifecycle.settle_one(owner, task, now_ms))
     moments = {"submitted": task.submitted_ms, "scheduled": task.scheduled_ms, "ended": task.ended_ms}
@@ -405,5 +416,5 @@ def _shown(account: str, task: Task) -> dict[str, Any]:
             for name, at in moments.items()
             if at is not None
         ],
-        "requests": [entry.trace.number for entry in _world().journal.find({"task_id": task.id})],
+        "requests": requests,
     }

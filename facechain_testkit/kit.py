@@ -1,0 +1,427 @@
+"""The handle on one mocked vendor: what the pytest fixture gives, and ``mock_facechain`` without pytest."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import datetime
+from functools import wraps
+from importlib.util import find_spec
+from types import TracebackType
+from typing import Any, TypeVar, cast
+
+from contracts import catalogue
+from facechain_testkit.doors import API_HOST, guarded_network
+from mock_server.clock import VendorClock
+from mock_server.core.faults import fault_from_json, fault_to_json
+from mock_server.core.findings import LEVELS, Finding, findings
+from mock_server.core.front import handle
+from mock_server.core.journal import Entry, entry_to_json
+from mock_server.core.ledger import ledger_to_json
+from mock_server.core.lifecycle import release, settle_all, settle_one
+from mock_server.core.model import Account, Reply, Request, Task
+from mock_server.core.plans import Plan, plan_from_json
+from mock_server.core.ports import World
+from mock_server.core.scenarios import asked_from_json
+from mock_server.core.tasks import VENDOR_ZONE, vendor_time
+from mock_server.settings import Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+START = "2026-03-02 09:00:00"
+"""Where a kit's clock starts, in the vendor's zone (UTC+8), so that one seed gives one run."""
+
+API_KEY = "sk-mock"
+"""A key that the mock accepts and the live service refuses."""
+
+VENDOR_URL = f"https://{API_HOST}/api/v1"
+QUICK_PLAN = Plan(progression="polls", running=1)
+"""PENDING at submit, RUNNING at the first query, SUCCEEDED at the second."""
+
+
+class Facechain:
+    """A mocked vendor for one test. Use it as a context manager, or ``start`` and ``stop`` it.
+
+    While it runs, ``requests``, ``httpx`` and ``aiohttp`` find the vendor's hosts inside this process;
+    ``base_url`` opens a loopback port for everything else. All ways share one state and one clock.
+
+    ``scenario`` is a name of ``contracts/scenarios.json``, ``plan`` a plan as in the README, ``limits``
+    "documented" or "off", ``behaviours`` choices of ``contracts/behaviours.json``, ``clock`` "running",
+    "frozen" or a start such as "2026-03-01 09:00:00" in UTC+8. ``strict_network`` refuses every other host too.
+    Raises ValueError that names what is wrong.
+    """
+
+    def __init__(
+        self,
+        *,
+        scenario: str | None = None,
+        plan: Mapping[str, Any] | None = None,
+        limits: str = "documented",
+        behaviours: Mapping[str, str] | None = None,
+        clock: str = "running",
+        profile: str = "calm",
+        seed: int = 0,
+        strict_network: bool = False,
+    ) -> None:
+        from mock_server.app import create_simulator
+
+        start, is_frozen = (START, clock == "frozen") if clock in ("running", "frozen") else (clock, False)
+        self.clock = VendorClock(_moment_ms(start), frozen=is_frozen)
+        self.seed = seed
+        self.api_key = API_KEY
+        self._settings = Settings(
+            scenario=scenario, limits=limits, behaviour=behaviours or {}, profile=profile, seed=seed, port=0
+        )
+        self._simulator = create_simulator(
+            self._settings, clock=self.clock, plan=QUICK_PLAN if plan is None else plan_from_json(plan, QUICK_PLAN)
+        )
+        self._strict_network = strict_network
+        self._open = ExitStack()
+        self._server_url: str | None = None
+
+    # -- running ------------------------------------------------------------------------------------------------------
+
+    def start(self) -> Facechain:
+        """Open the doors and point the environment and the vendor's SDK here."""
+        with ExitStack() as opening:
+            opening.enter_context(guarded_network(strict=self._strict_network))
+            for door in _doors():
+                opening.enter_context(door(self._handle, self.clock))
+            opening.enter_context(_pointed_here(self.api_key))
+            self._open = opening.pop_all()
+        return self
+
+    def stop(self) -> None:
+        """Close the port and the doors, and put everything back."""
+        self._open.close()
+        self._server_url = None
+
+    def __enter__(self) -> Facechain:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @contextmanager
+    def serving(self, host: str = "127.0.0.1", port: int = 0) -> Iterator[Facechain]:
+        """The vendor on a port (a free one when 0) and nowhere else: no doors, nothing patched."""
+        with ExitStack() as self._open:
+            self._serve(host, port)
+            yield self
+        self._server_url = None
+
+    @property
+    def base_url(self) -> str:
+        """The vendor on a loopback port, opened on first use; ends in ``/api/v1``, as the SDK wants it."""
+        if self._server_url is None:
+            self._open.enter_context(_pointed_here(self.api_key, self._serve("127.0.0.1", 0)))
+        return str(self._server_url)
+
+    def _serve(self, host: str, port: int) -> str:
+        from mock_server.app import create_app
+        from mock_server.serving import running
+
+        settings = replace(self._settings, host=host, port=port)
+        app = create_app(settings, simulator=self._simulator)
+        server = self._open.enter_context(running(app, host, port))
+        self._server_url = f"{server.url}/api/v1"
+        return self._server_url
+
+    def _handle(self, request: Request) -> Reply:
+        return handle(self._simulator, request)
+
+    # -- what is to happen --------------------------------------------------------------------------------------------
+
+    def plan_next(
+        self,
+        plan: Mapping[str, Any] | None = None,
+        *,
+        outcome: str | None = None,
+        error: str | None = None,
+        images: list[Any] | None = None,
+        scenario: str | None = None,
+        **fields: Any,
+    ) -> None:
+        """Say how the next submission goes; calls queue up.
+
+        A whole ``plan``, or its parts: ``outcome`` is the final status, ``error`` a reason of
+        ``contracts/errors.json``, ``images`` one entry a picture, ``fields`` the plan's other fields.
+        Raises ValueError that names what is wrong.
+        """
+        asked: dict[str, Any] = {**(plan or {}), **fields}
+        ending = {"status": outcome, "error": error, "images": images}
+        if any(value is not None for value in ending.values()):
+            asked["outcome"] = {name: value for name, value in ending.items() if value is not None}
+        if scenario is not None:
+            asked["scenario"] = scenario
+        self._world.queue_plan(asked_from_json(asked, self._simulator.terms.plan))
+
+    def release(self, task_id: str) -> None:
+        """Let a task that its plan holds go on. Raises KeyError when there is no such task."""
+        account, task = next((found for found in self._world.tasks() if found[1].id == task_id), (None, None))
+        if account is None or task is None:
+            raise KeyError(f"no task {task_id!r}; there are {[each.id for each in self.tasks]}")
+        held, now_ms = task, self.clock.now_ms()
+
+        def step(owner: Account) -> None:
+            release(held, now_ms)
+            settle_one(owner, held, now_ms)
+
+        self._world.change(account, step)
+
+    @property
+    def scenario(self) -> str | None:
+        """The scenario of every submission that asks for nothing else. Setting an unknown one raises ValueError."""
+        return self._world.scenario
+
+    @scenario.setter
+    def scenario(self, name: str | None) -> None:
+        self._world.scenario = None if name is None else catalogue.scenario(name).name
+
+    @property
+    def faults(self) -> FaultsOfKit:
+        """The failures put in on purpose."""
+        return FaultsOfKit(self._world, self.clock)
+
+    # -- what has happened --------------------------------------------------------------------------------------------
+
+    @property
+    def journal(self) -> JournalOfKit:
+        """The requests received."""
+        return JournalOfKit(self._world)
+
+    @property
+    def tasks(self) -> list[Task]:
+        """Every task, settled to now, in order of submission."""
+        self._settle()
+        return sorted((task for _, task in self._world.tasks()), key=lambda task: task.submitted_ms)
+
+    @property
+    def ledger(self) -> dict[str, Any]:
+        """What the submissions cost: ``total``, ``expected``, ``duplicates``, ``live_seconds``, and every task's line."""
+        self._settle()
+        return ledger_to_json(self._world.ledger.lines())
+
+    def findings(self, level: str = "may") -> list[Finding]:
+        """What the client did that the contract advises against, of this level or graver, the gravest first."""
+        self._settle()
+        found = findings(self._world.journal.entries(), self._world.ledger.lines())
+        return [finding for finding in found if LEVELS.index(finding.level) <= LEVELS.index(level)]
+
+    def assert_clean(self, level: str = "should") -> None:
+        """Raises AssertionError with advice when there is any finding of this level or graver."""
+        found = self.findings(level)
+        if found:
+            raise AssertionError("the client was advised against:\n" + findings_text(found))
+
+    def assert_no_duplicate_spend(self) -> None:
+        """Raises AssertionError when one portrait was submitted, and would be paid, more than once."""
+        ledger = self.ledger
+        if ledger["duplicates"]:
+            pairs = ", ".join(f"{row['task_id']} repeats {row['repeats']}" for row in ledger["duplicates"])
+            raise AssertionError(f"{ledger['spent_twice']:.2f} CNY would be spent twice: {pairs}")
+
+    def story(self) -> str:
+        """Tasks with their times, requests with their numbers, findings with advice: text for a person."""
+        entries = self._world.journal.entries()
+        tasks = "".join(_task_line(task) for task in self.tasks)
+        requests = "".join(_request_line(entry) for entry in entries[-40:])
+        found = self.findings()
+        return (
+            f"{len(self.tasks)} tasks, {len(entries)} requests, {self.ledger['expected']:.2f} CNY, seed {self.seed}\n"
+            f"{tasks}{requests}{findings_text(found)}"
+        )
+
+    def reset(self) -> None:
+        """Forget everything, and put the clock back to its start."""
+        self._simulator.worlds.clear("")
+        self.clock.reset()
+
+    @property
+    def _world(self) -> World:
+        return self._simulator.worlds.open("")
+
+    def _settle(self) -> None:
+        now_ms = self.clock.now_ms()
+        for account in self._world.accounts():
+            self._world.change(account, lambda owner: settle_all(owner, now_ms))
+
+
+class FaultsOfKit:
+    """The failures put in on purpose, and putting in more."""
+
+    def __init__(self, world: World, clock: VendorClock) -> None:
+        self._world = world
+        self._clock = clock
+
+    def add(self, stage: str, kind: str, **fields: Any) -> str:
+        """Put a failure in, fields as in the README; gives its id. Raises ValueError that names what is wrong."""
+        fault = fault_from_json({"stage": stage, "kind": kind, **fields})
+        return str(fault_to_json(self._world.faults.add(fault, self._clock.now_ms()))["id"])
+
+    def remove(self, fault_id: str) -> None:
+        """Raises KeyError when there is none of that id."""
+        self._world.faults.remove(fault_id)
+
+    def clear(self) -> None:
+        """Take out every failure that was added."""
+        self._world.faults.clear()
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self._world.faults.shown())
+
+
+class JournalOfKit:
+    """The requests received, each a dict as the admin API shows it."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (entry_to_json(entry) for entry in self._world.journal.entries())
+
+    def __len__(self) -> int:
+        return len(self._world.journal.entries())
+
+    def find(self, **criteria: Any) -> list[dict[str, Any]]:
+        """Those that match, such as ``operation="query_task", status=429``. Raises ValueError for an unknown name."""
+        return [entry_to_json(entry) for entry in self._world.journal.find(criteria)]
+
+    def clear(self) -> None:
+        """Forget every request."""
+        self._world.journal.clear()
+
+
+class mock_facechain:
+    """A mocked vendor for a ``with`` block, or as a decorator of a function, a coroutine function or a class.
+
+    Takes what ``Facechain`` takes. A decorated function that has a parameter ``facechain`` gets the handle;
+    of a class every method whose name begins with ``test`` is decorated.
+    """
+
+    def __init__(self, **chosen: Any) -> None:
+        self._chosen = chosen
+        self._running: list[Facechain] = []
+
+    def __enter__(self) -> Facechain:
+        facechain = Facechain(**self._chosen).start()
+        self._running.append(facechain)
+        return facechain
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._running.pop().stop()
+
+    def __call__(self, decorated: F) -> F:
+        if inspect.isclass(decorated):
+            for name, method in inspect.getmembers(decorated, inspect.isfunction):
+                if name.startswith("test"):
+                    setattr(decorated, name, self(method))
+            return cast(F, decorated)
+        signature = inspect.signature(decorated)
+        wants_handle = "facechain" in signature.parameters
+
+        if inspect.iscoroutinefunction(decorated):
+
+            @wraps(decorated)
+            async def wrapped(*arguments: Any, **named: Any) -> Any:
+                with Facechain(**self._chosen) as facechain:
+                    return await decorated(*arguments, **named, **({"facechain": facechain} if wants_handle else {}))
+
+        else:
+
+            @wraps(decorated)
+            def wrapped(*arguments: Any, **named: Any) -> Any:
+                with Facechain(**self._chosen) as facechain:
+                    return decorated(*arguments, **named, **({"facechain": facechain} if wants_handle else {}))
+
+        kept = [each for name, each in signature.parameters.items() if name != "facechain"]
+        wrapped.__signature__ = signature.replace(parameters=kept)  # type: ignore[attr-defined]
+        return cast(F, wrapped)
+
+
+def findings_text(found: list[Finding]) -> str:
+    """Findings as a person reads them: what, where, and what to do instead."""
+    lines = []
+    for finding in found:
+        numbers = ", ".join(f"#{number}" for number in finding.requests)
+        lines.append(f"  {finding.level:6} {finding.id} ({numbers}): {finding.what}\n         {finding.advice}\n")
+    return "".join(lines)
+
+
+def _task_line(task: Task) -> str:
+    moments = [("running", task.scheduled_ms), (task.status, task.ended_ms)]
+    times = "".join(f", {name} +{(at - task.submitted_ms) / 1000:.3f} s" for name, at in moments if at is not None)
+    submitted = vendor_time(task.submitted_ms)[11:]
+    return f"  task {task.id}  {task.style} x{task.n}  submitted {submitted}{times}\n"
+
+
+def _request_line(entry: Entry) -> str:
+    trace = entry.trace
+    told = " ".join(filter(None, (trace.shown_status, trace.rule, entry.wire and f"[{entry.wire}]")))
+    return f"  #{trace.number} {vendor_time(trace.at_ms)[11:]} {entry.method} {entry.path[:90]} {entry.status} {told}\n"
+
+
+def _doors() -> Iterator[Callable[..., Any]]:
+    """The doors of the HTTP libraries that are installed."""
+    from facechain_testkit.doors.requests import requests_door
+
+    yield requests_door
+    if find_spec("httpx"):
+        from facechain_testkit.doors.httpx import httpx_door
+
+        yield httpx_door
+    if find_spec("aiohttp"):
+        from facechain_testkit.doors.aiohttp import aiohttp_door
+
+        yield aiohttp_door
+
+
+class _pointed_here:
+    """The environment, and the vendor's SDK if it is imported, pointed at ``url``; put back at the end."""
+
+    def __init__(self, api_key: str, url: str = VENDOR_URL) -> None:
+        self._wanted = {"DASHSCOPE_API_KEY": api_key, "DASHSCOPE_HTTP_BASE_URL": url}
+        self._url = url
+
+    def __enter__(self) -> None:
+        self._before = {name: os.environ.get(name) for name in self._wanted}
+        os.environ.update(self._wanted)
+        sdk = sys.modules.get("dashscope")
+        self._sdk_before = (
+            None if sdk is None else {name: getattr(sdk, name, None) for name in ("base_http_api_url", "api_key")}
+        )
+        if sdk is not None:
+            setattr(sdk, "base_http_api_url", self._url)  # noqa: B010 - a module attribute of somebody else's
+            setattr(sdk, "api_key", self._wanted["DASHSCOPE_API_KEY"])  # noqa: B010
+
+    def __exit__(self, *_raised: object) -> None:
+        for name, value in self._before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        sdk = sys.modules.get("dashscope")
+        if sdk is not None:
+            # One that was imported meanwhile has read our environment.
+            before = self._sdk_before or {
+                "base_http_api_url": self._before["DASHSCOPE_HTTP_BASE_URL"] or VENDOR_URL,
+                "api_key": self._before["DASHSCOPE_API_KEY"],
+            }
+            for name, value in before.items():
+                setattr(sdk, name, value)
+
+
+def _moment_ms(text: str) -> int:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"clock is {text!r}; it is running, frozen, or a start such as {START!r} in UTC+8") from None
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=VENDOR_ZONE)).timestamp() * 1000)

@@ -1,0 +1,59 @@
+"""The vendor without a web framework: from host, method and path to what answers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+
+from contracts import catalogue
+from mock_server.core import gateway, oss
+from mock_server.core.model import Reply, Request
+from mock_server.core.simulator import Simulator
+
+
+def handle(simulator: Simulator, request: Request) -> Reply:
+    """The reply to any request: of the API, of the object storage, or of nobody (404, empty)."""
+    host = request.origin.partition("://")[2].partition(":")[0].lower()
+    reply = _handle(simulator, request, host)
+    return replace(reply, body=b"") if request.method == "HEAD" else reply
+
+
+def _handle(simulator: Simulator, request: Request, host: str) -> Reply:
+    method = "GET" if request.method == "HEAD" else request.method
+    if host == oss.HOST:
+        return _fetch(simulator, request, method, request.path[1:])
+    if request.path.startswith(f"/{oss.BUCKET}/"):
+        return _fetch(simulator, request, method, request.path[len(oss.BUCKET) + 2 :])
+    if not request.path.startswith(gateway.PREFIX):
+        return gateway.outside()
+    for pattern, operations in _routes():
+        found = pattern.fullmatch(request.path)
+        if found is not None:
+            operation = operations.get(method)
+            if operation is None:
+                return simulator.answer(request, None, allowed=tuple(operations))
+            return simulator.answer(request, operation, **found.groupdict())
+    return simulator.answer(request, None)
+
+
+def _fetch(simulator: Simulator, request: Request, method: str, key: str) -> Reply:
+    return simulator.fetch(request, key) if method == "GET" else gateway.outside()
+
+
+@cache
+def _routes() -> tuple[tuple[re.Pattern[str], dict[str, str]], ...]:
+    """The vendor's paths as the contract has them; each with or without a slash at its end."""
+
+    def patterns() -> Iterator[tuple[re.Pattern[str], dict[str, str]]]:
+        for path, item in catalogue.openapi()["paths"].items():
+            pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(path)) + "/?"
+            operations = {
+                method.upper(): operation["operationId"]
+                for method, operation in item.items()
+                if isinstance(operation, dict) and "operationId" in operation
+            }
+            yield re.compile(pattern), operations
+
+    return tuple(patterns())

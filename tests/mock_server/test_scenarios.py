@@ -1,0 +1,392 @@
+"""Every row of ``scenarios.json`` does what it says, by whichever carrier it comes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from contracts import catalogue
+from mock_server.__main__ import main
+from mock_server.app import create_simulator
+from mock_server.settings import Settings
+from mock_server.web.wire import SIMULATOR
+from tests.conftest import TASKS, Vendor
+
+LOOKS_MS = (100, 500, 1_500, 59_000, 60_500, 62_000)
+"""When each task is queried, counted from its submission."""
+
+TRAIN_FREE = "train_free_portrait_url_template"
+BODY: dict[str, Any] = {
+    "model": "facechain-generation",
+    "parameters": {"style": "portrait_url_template", "n": 4},
+    "input": {"template_url": "https://pictures.example/template.jpg"},
+    "resources": [{"resource_id": "a-likeness", "resource_type": "facelora"}],
+}
+ACCEPTED = "200 PENDING"
+THROTTLED = "429 Throttling.RateQuota"
+UNAVAILABLE = "503 ModelUnavailable"
+
+
+@dataclass(frozen=True)
+class Course:
+    """What a client meets: up to three submissions, six queries of the task accepted last, and its pictures.
+
+    A query shows its task's status, with the code of a failure, and ``+`` when the answer holds fields that no schema
+    names. A picture shows what its link answers, or the code that stands in place of a link.
+    """
+
+    submissions: tuple[str, ...] = (ACCEPTED,)
+    queries: tuple[str, ...] = ()
+    pictures: tuple[str, ...] = ()
+    tasks: int = 1
+    """How many tasks were accepted."""
+
+
+def ending(last: str) -> tuple[str, ...]:
+    """The queries of a task at the usual pace."""
+    return ("PENDING", "RUNNING", *[last] * 4)
+
+
+def refused(said: str) -> Course:
+    return Course((said,) * 3, tasks=0)
+
+
+GOOD = ("200",) * 4
+HAPPY = Course((ACCEPTED,), ending("SUCCEEDED"), GOOD)
+
+
+def late(said: str, times: int = 2) -> Course:
+    """The happy course, with ``said`` in place of the first answers to queries."""
+    return replace(HAPPY, queries=(*[said] * times, *HAPPY.queries[times:]))
+
+
+COURSES: dict[str, Course] = {
+    "happy": HAPPY,
+    "immediate": replace(HAPPY, queries=("SUCCEEDED",) * 6),
+    "slow-start": replace(HAPPY, queries=("PENDING",) * 4 + ("RUNNING", "SUCCEEDED")),
+    "never-ends": Course(queries=("RUNNING",) * 6),
+    "failed-algo": Course(queries=ending("FAILED InternalError.Algo")),
+    "failed-resolution": Course(queries=ending("FAILED InvalidImageResolution")),
+    "failed-url": Course(queries=ending("FAILED InvalidURL")),
+    "failed-no-details": Course(queries=ending("FAILED")),
+    "partial": replace(HAPPY, pictures=("200", "200", "DataInspectionFailed", "200")),
+    "canceled": Course(queries=ending("CANCELED")),
+    "unknown": Course(queries=("UNKNOWN",) * 6),
+    "unknown-status": Course(queries=ending("SUSPENDED")),
+    "submit-429": replace(HAPPY, submissions=(THROTTLED, THROTTLED, ACCEPTED)),
+    "submit-503": replace(HAPPY, submissions=(UNAVAILABLE, UNAVAILABLE, ACCEPTED)),
+    "poll-429": late(THROTTLED),
+    "poll-500": late("500 InternalError"),
+    "poll-503": late(UNAVAILABLE),
+    "poll-html": late("502 text/html"),
+    "poll-truncated": late("cut"),
+    "poll-backward": replace(HAPPY, queries=("PENDING", "RUNNING", "SUCCEEDED", "RUNNING", "SUCCEEDED", "SUCCEEDED")),
+    "replica-lag": late("UNKNOWN"),
+    "lost-submit": replace(HAPPY, submissions=("reset", ACCEPTED), tasks=2),
+    "slow-submit": replace(HAPPY, submissions=(f"{ACCEPTED} after 30 s",), queries=("SUCCEEDED",) * 6),
+    "expired-links": replace(HAPPY, pictures=("403 AccessDenied",) * 4),
+    "links-404": replace(HAPPY, pictures=("404 NoSuchKey",) * 4),
+    "extra-fields": replace(HAPPY, queries=tuple(f"{status} +" for status in HAPPY.queries)),
+    "invalid-key": refused("401 InvalidApiKey"),
+    "not-approved": refused("403 AccessDenied"),
+    "unpurchased": refused("403 AccessDenied.Unpurchased"),
+    "arrears": refused("400 Arrearage"),
+    "retired": refused("403 Endpoint.AccessDenied"),
+    "free-tier-used": refused("403 AllocationQuota.FreeTierOnly"),
+}
+"""What each row promises, seen from outside."""
+
+
+def test_every_row_has_a_course_and_no_course_lacks_a_row() -> None:
+    assert list(COURSES) == list(catalogue.scenarios())
+
+
+# -- carriers ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Client:
+    """A client whose submissions carry a scenario; ``headers`` go with every call, ``submitting`` with submissions."""
+
+    vendor: Vendor
+    key: str = "sk-main"
+    body: dict[str, Any] = field(default_factory=lambda: BODY)
+    headers: dict[str, str] = field(default_factory=dict)
+    submitting: dict[str, str] = field(default_factory=dict)
+    waited_ms: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """An answer that is held back moves the clock, so that nobody waits."""
+
+        def wait_ms(ms: int) -> None:
+            self.waited_ms.append(ms)
+            self.vendor.later(ms)
+
+        self.vendor.clock.wait_ms = wait_ms  # type: ignore[method-assign]
+
+    def submit(self) -> tuple[str, str]:
+        """What a submission came to, and the id of its task."""
+        self.waited_ms.clear()
+        said, body = answer_of(
+            lambda: self.vendor.submit(self.body, key=self.key, headers={**self.headers, **self.submitting})
+        )
+        if said == "200":
+            said = f"200 {body['output']['task_status']}"
+        if self.waited_ms:
+            said += f" after {sum(self.waited_ms) // 1000} s"
+        return said, body.get("output", {}).get("task_id", "")
+
+    def query(self, task_id: str) -> tuple[str, list[dict[str, Any]]]:
+        """What a query came to, and the results in it."""
+        said, body = answer_of(lambda: self.vendor.query(task_id, key=self.key, headers=self.headers))
+        if said != "200":
+            return said, []
+        output = body["output"]
+        parts = [output["task_status"], output.get("code", ""), "+" if "trace" in body else ""]
+        return " ".join(filter(None, parts)), output.get("results", [])
+
+    def fetch(self, result: Mapping[str, Any]) -> str:
+        """What a result's link answers, or the code in its place."""
+        if "url" not in result:
+            return str(result["code"])
+        answer = self.vendor.call("GET", result["url"])
+        code = re.search("<Code>(.*)</Code>", answer.text) if answer.mimetype == "application/xml" else None
+        return f"{answer.status_code} {code[1]}" if code else str(answer.status_code)
+
+    def tasks(self) -> int:
+        """How many tasks were accepted."""
+        return len(self.vendor.admin("GET", "tasks").get_json()["tasks"])
+
+
+def answer_of(call: Callable[[], TestResponse]) -> tuple[str, dict[str, Any]]:
+    """An answer in short, and its JSON: ``200``, ``429 <code>``, ``502 <type>``, or what happened to the line."""
+    try:
+        answer = call()
+        text = answer.text
+    except ConnectionResetError:
+        return "reset", {}
+    except ConnectionAbortedError:
+        return "cut", {}
+    if answer.mimetype != "application/json":
+        return f"{answer.status_code} {answer.mimetype}", {}
+    body: dict[str, Any] = json.loads(text)
+    return (str(answer.status_code) if answer.status_code == 200 else f"{answer.status_code} {body['code']}"), body
+
+
+def by_key(vendor: Vendor, name: str) -> Client:
+    return Client(vendor, key=f"sk-mock-{name}")
+
+
+def by_resource_id(vendor: Vendor, name: str) -> Client:
+    return Client(vendor, body={**BODY, "resources": [{"resource_id": f"mock-{name}", "resource_type": "facelora"}]})
+
+
+def by_template_host(vendor: Vendor, name: str) -> Client:
+    return Client(vendor, body={**BODY, "input": {"template_url": f"https://{name}.facechain.test/a.jpg"}})
+
+
+def by_photo_host(vendor: Vendor, name: str) -> Client:
+    photos = ["https://pictures.example/a.jpg", f"https://{name.upper()}.FaceChain.Test:443/b.jpg?x=1"]
+    pictures = {"template_url": "https://pictures.example/t.jpg", "user_urls": photos}
+    return Client(
+        vendor,
+        body={"model": BODY["model"], "parameters": {"style": TRAIN_FREE, "n": 4}, "input": pictures},
+    )
+
+
+def by_header(vendor: Vendor, name: str) -> Client:
+    return Client(vendor, submitting={"X-Mock-Scenario": name})
+
+
+def by_header_throughout(vendor: Vendor, name: str) -> Client:
+    return Client(vendor, headers={"X-Mock-Scenario": name})
+
+
+def by_queue(vendor: Vendor, name: str) -> Client:
+    assert vendor.admin("POST", "plans", {"scenario": name}).status_code == 201
+    return Client(vendor)
+
+
+def by_session(vendor: Vendor, name: str) -> Client:
+    assert vendor.admin("PUT", "scenario", {"scenario": name}).get_json() == {"scenario": name}
+    return Client(vendor)
+
+
+def by_settings(vendor: Vendor, name: str) -> Client:
+    settings = replace(vendor.settings, scenario=name)
+    vendor.app.extensions[SIMULATOR] = create_simulator(settings, clock=vendor.clock)
+    return Client(vendor)
+
+
+Carrier = Callable[[Vendor, str], Client]
+CARRIERS: tuple[Carrier, ...] = (
+    by_key,
+    by_resource_id,
+    by_template_host,
+    by_photo_host,
+    by_header,
+    by_header_throughout,
+    by_queue,
+    by_session,
+    by_settings,
+)
+AT_THE_DOOR = (by_key, by_header_throughout, by_session, by_settings)
+"""These are known before the body is read, so that they can refuse every call."""
+
+each_carrier = pytest.mark.parametrize("carrier", CARRIERS, ids=lambda carrier: str(carrier.__name__))
+
+
+# -- the table --------------------------------------------------------------------------------------------------------
+
+
+def course_of(client: Client) -> Course:
+    """What the client meets."""
+    submissions, task_id = [], ""
+    for _ in range(3):
+        said, task_id = client.submit()
+        submissions.append(said)
+        if task_id:
+            break
+        client.vendor.later(1_000)
+    queries, results, past_ms = [], [], 0
+    for at_ms in LOOKS_MS if task_id else ():
+        client.vendor.later(at_ms - past_ms)
+        past_ms = at_ms
+        said, results = client.query(task_id)
+        queries.append(said)
+    pictures = tuple(client.fetch(result) for result in results)
+    return Course(tuple(submissions), tuple(queries), pictures, client.tasks())
+
+
+@pytest.mark.breaks_contract
+@pytest.mark.parametrize("name", catalogue.scenarios())
+@each_carrier
+def test_a_scenario_keeps_its_promise_by_every_carrier(vendor: Vendor, carrier: Carrier, name: str) -> None:
+    promised = COURSES[name]
+    if carrier is by_queue and catalogue.scenario(name).refuse is not None:
+        promised = replace(HAPPY, submissions=(promised.submissions[0], ACCEPTED))  # a refusal uses up what asked for it
+    assert course_of(carrier(vendor, name)) == promised
+
+
+@each_carrier
+def test_an_invalid_key_is_refused_on_every_call_where_the_carrier_is_known(vendor: Vendor, carrier: Carrier) -> None:
+    client = carrier(vendor, "invalid-key")
+    calls = [("GET", f"{TASKS}/x"), ("GET", TASKS), ("POST", f"{TASKS}/x/cancel"), ("GET", "/api/v1/nothing")]
+    statuses = [vendor.vendor_call(*call, key=client.key, headers=client.headers).status_code for call in calls]
+    assert statuses == ([401] * 4 if carrier in AT_THE_DOOR else [200, 200, 400, 400])
+
+
+def test_a_task_that_never_ends_does_so_when_it_is_released(vendor: Vendor) -> None:
+    task = vendor.submitted(BODY, headers={"X-Mock-Scenario": "never-ends"})
+    vendor.clock.advance("48h")
+    assert vendor.status(task) == "RUNNING"
+    assert vendor.admin("POST", f"tasks/{task}/release").status_code == 200
+    assert vendor.status(task) == "SUCCEEDED"
+
+
+def test_a_lost_submission_is_counted_and_priced(vendor: Vendor) -> None:
+    with pytest.raises(ConnectionResetError):
+        vendor.submit(BODY, headers={"X-Mock-Scenario": "lost-submit"})
+    vendor.later(1_000)
+    (task,) = vendor.vendor_call("GET", TASKS).get_json()["data"]
+    assert task["status"] == "SUCCEEDED"
+    ledger = vendor.admin("GET", "ledger").get_json()
+    assert (ledger["total"], ledger["tasks"][0]["answered"]) == (0.72, False)
+
+
+def test_expired_links_say_so_as_the_storage_does(vendor: Vendor) -> None:
+    task = vendor.submitted(BODY, headers={"X-Mock-Scenario": "expired-links"})
+    vendor.later(1_000)
+    answer = vendor.call("GET", vendor.output(task)["results"][0]["url"])
+    assert answer.headers["x-oss-ec"] == "0002-00000069"
+    assert "Request has expired." in answer.text
+
+
+def test_a_failure_without_details_names_neither_code_nor_message(vendor: Vendor) -> None:
+    task = vendor.submitted(BODY, headers={"X-Mock-Scenario": "failed-no-details"})
+    vendor.later(1_000)
+    assert not vendor.output(task).keys() & {"code", "message"}
+
+
+# -- names that do not exist ------------------------------------------------------------------------------------------
+
+
+@each_carrier
+def test_a_name_that_does_not_exist_is_refused_and_the_nearest_one_named(vendor: Vendor, carrier: Carrier) -> None:
+    if carrier is by_settings:
+        with pytest.raises(ValueError, match="unknown scenario 'failed-resolutoin'; nearest is 'failed-resolution'"):
+            Settings(scenario="failed-resolutoin")
+        return
+    if carrier in (by_queue, by_session):
+        method, path = ("POST", "plans") if carrier is by_queue else ("PUT", "scenario")
+        answer = vendor.admin(method, path, {"scenario": "failed-resolutoin"})
+        assert (answer.status_code, answer.get_json()) == (
+            400,
+            {"error": "unknown scenario 'failed-resolutoin'; nearest is 'failed-resolution'"},
+        )
+        return
+    client = carrier(vendor, "failed-resolutoin")
+    answer = vendor.submit(client.body, key=client.key, headers={**client.headers, **client.submitting})
+    assert answer.status_code == (401 if carrier is by_key else 400)
+    reason = answer.headers["X-Mock-Reason"]
+    assert reason.startswith("mock.scenario at ")
+    assert "failed-resolution" in reason.partition("nearest is ")[2]
+
+
+def test_a_name_like_none_of_them_is_answered_with_the_whole_list(vendor: Vendor) -> None:
+    answer = vendor.submit(BODY, headers={"X-Mock-Scenario": "zzz"})
+    assert answer.status_code == 400
+    assert all(name in answer.headers["X-Mock-Reason"] for name in catalogue.scenarios())
+
+
+def test_a_key_whose_word_is_like_no_scenario_is_a_plain_key(vendor: Vendor) -> None:
+    assert vendor.submit(BODY, key="sk-mock-my-own-test").status_code == 200
+    assert vendor.submit(BODY, key="sk-mock").status_code == 200
+
+
+@pytest.mark.parametrize("name", ["", " ", "HAPPY", "happy ", "happy,poll-429"])
+def test_a_name_is_taken_word_for_word(vendor: Vendor, name: str) -> None:
+    assert vendor.submit(BODY, headers={"X-Mock-Scenario": name}).status_code == 400
+
+
+def test_the_header_of_a_query_is_checked_too(vendor: Vendor) -> None:
+    answer = vendor.query("x", headers={"X-Mock-Scenario": "pol-429"})
+    assert answer.status_code == 400
+    assert answer.headers["X-Mock-Reason"].startswith(
+        "mock.scenario at header X-Mock-Scenario: unknown scenario 'pol-429'; nearest is 'poll-429'"
+    )
+
+
+def test_a_host_that_only_looks_like_ours_is_anybodys(vendor: Vendor) -> None:
+    for host in ("facechain.test", "assets.facechain.test", "notfacechain.test", "failed-url.facechain.test.example"):
+        body = {**BODY, "input": {"template_url": f"https://{host}/a.jpg"}}
+        task = vendor.submitted(body)
+        vendor.later(1_000)
+        assert vendor.status(task) == "SUCCEEDED", host
+
+
+# -- the command ------------------------------------------------------------------------------------------------------
+
+
+def test_the_command_prints_every_row(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["scenarios"]) == 0
+    printed = [re.split(r"\s{2,}", line) for line in capsys.readouterr().out.splitlines()]
+    rows = [[row.name, row.evidence, row.does, row.story] for row in catalogue.scenarios().values()]
+    assert printed == [["SCENARIO", "EVIDENCE", "WHAT HAPPENS", "FOR"], *rows]
+
+
+def test_the_server_refuses_to_start_with_a_scenario_that_does_not_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--port", "0", "--scenario", "pol-429"]) == 2
+    assert "unknown scenario 'pol-429'; nearest is 'poll-429'" in capsys.readouterr().err
+
+
+def test_the_admin_api_shows_every_row(vendor: Vendor) -> None:
+    rows = vendor.admin("GET", "scenarios").get_json()["scenarios"]
+    assert [row["name"] for row in rows] == list(catalogue.scenarios())
+    assert all(row["does"] and row["for"] and row["evidence"] and row["source"] for row in rows)
