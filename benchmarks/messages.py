@@ -36,10 +36,10 @@ def submission(number: int) -> dict[str, object]:
         "model": "facechain-generation",
         "parameters": {"style": "train_free_portrait_url_template", "size": "768*1024", "n": 4},
         "input": {
-            "template_url": "https://assets.facechain.test/templates/business/portrait-0001.jpg",
+            "template_url": "https://pictures.example.com/templates/business/portrait-0001.jpg",
             "user_urls": [
-                f"https://assets.facechain.test/uploads/2026-01-15/{number:08d}/me-1.jpg",
-                f"https://assets.facechain.test/uploads/2026-01-15/{number:08d}/me-2.jpg",
+                f"https://pictures.example.com/uploads/2026-01-15/{number:08d}/me-1.jpg",
+                f"https://pictures.example.com/uploads/2026-01-15/{number:08d}/me-2.jpg",
             ],
         },
     }

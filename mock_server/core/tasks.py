@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
@@ -105,8 +106,13 @@ def list_tasks(call: Call) -> dict[str, Any]:
 
 def vendor_time(at_ms: int, *, millis: bool = True) -> str:
     """``YYYY-MM-DD HH:mm:ss.SSS`` in UTC+8, as the vendor writes times."""
-    text = datetime.fromtimestamp(at_ms // 1000, VENDOR_ZONE).strftime("%Y-%m-%d %H:%M:%S")
+    text = _vendor_second(at_ms // 1000)
     return f"{text}.{at_ms % 1000:03d}" if millis else text
+
+
+@lru_cache(maxsize=4096)
+def _vendor_second(epoch_s: int) -> str:
+    return datetime.fromtimestamp(epoch_s, VENDOR_ZONE).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _counted(call: Call, step: Callable[[Account], T]) -> T:

@@ -1,4 +1,4 @@
-"""What no client should send, over raw sockets and in process: it is refused in the vendor's words, and nothing breaks."""
+"""What no client should send, over raw sockets and in process: it is refused in the vendor's words, nothing breaks."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def unharmed(served: Served) -> Iterator[None]:
     assert set(threading.enumerate()) <= threads
 
 
-# -- bodies ---------------------------------------------------------------------------------------------------------
+# -- bodies ------------------------------------------------------------------------------------------------------------
 
 
 def with_n(text: str) -> bytes:
@@ -419,8 +419,15 @@ def test_another_method_is_refused_with_400_and_named(served: Served, method: st
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("GET", SUBMIT, 400), ("POST", "/api/v1/tasks", 400), ("POST", "/api/v1/tasks/x", 400), ("HEAD", SUBMIT, 400)]
-    + [("GET", "/api/v1/tasks/x/cancel", 400), ("HEAD", "/api/v1/tasks", 200), ("HEAD", "/api/v1/tasks/x", 200)],
+    [
+        ("GET", SUBMIT, 400),
+        ("POST", "/api/v1/tasks", 400),
+        ("POST", "/api/v1/tasks/x", 400),
+        ("HEAD", SUBMIT, 400),
+        ("GET", "/api/v1/tasks/x/cancel", 400),
+        ("HEAD", "/api/v1/tasks", 200),
+        ("HEAD", "/api/v1/tasks/x", 200),
+    ],
 )
 def test_a_method_of_another_path_is_refused_and_head_goes_where_get_goes(
     served: Served, method: str, path: str, status: int
@@ -527,8 +534,23 @@ def test_a_filter_that_is_wrong_is_refused(served: Served, query: str) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["&&&", "=", "?", "%", "page_no", "page_no=", "region=%0d%0aX-Evil:%201", "region=%00", "x=%ff", "a=b&" * 20_000]
-    + ["start_time=00010101000000", "end_time=99991231235959", "region=[]", "page_no=x&page_no=1", "page_no=1000000"],
+    [
+        "&&&",
+        "=",
+        "?",
+        "%",
+        "page_no",
+        "page_no=",
+        "region=%0d%0aX-Evil:%201",
+        "region=%00",
+        "x=%ff",
+        "a=b&" * 20_000,
+        "start_time=00010101000000",
+        "end_time=99991231235959",
+        "region=[]",
+        "page_no=x&page_no=1",
+        "page_no=1000000",
+    ],
 )
 def test_a_query_that_is_odd_is_answered(served: Served, query: str) -> None:
     answer = served.exchange(written("GET", f"/api/v1/tasks?{query}"))
@@ -556,16 +578,23 @@ def test_headers_that_are_wrong_are_refused(served: Served, header: str, statuse
 
 @pytest.mark.parametrize(
     "header",
-    ["X-A: " + "a" * 200_000, "\r\n".join(f"X-{number}: a" for number in range(5_000)), "Cookie: \xff\xfe", "X-A:"]
-    + [
+    [
+        "X-A: " + "a" * 200_000,
+        "\r\n".join(f"X-{number}: a" for number in range(5_000)),
+        "Cookie: \xff\xfe",
+        "X-A:",
         "Upgrade: websocket",
         "Expect: the unexpected",
         "Host: \xff",
         "Host: a b",
         "Accept-Encoding: x",
         "Range: bytes=5-1",
-    ]
-    + ["Content-Type: \xff", "X-Forwarded-For: x", "X-DashScope-Async: x", "X-DashScope-Async: disable", "X_A: x"],
+        "Content-Type: \xff",
+        "X-Forwarded-For: x",
+        "X-DashScope-Async: x",
+        "X-DashScope-Async: disable",
+        "X_A: x",
+    ],
 )
 def test_headers_that_are_odd_are_let_be(served: Served, header: str) -> None:
     answer = served.exchange(written("GET", "/api/v1/tasks/x", None, header))
@@ -590,7 +619,7 @@ def test_a_line_break_in_a_field_does_not_become_a_header(served: Served, field:
         assert_refused(answer)
 
 
-# -- connections --------------------------------------------------------------------------------------------------------
+# -- connections -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("abrupt", [False, True], ids=["with FIN", "with RST"])

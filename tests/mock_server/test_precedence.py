@@ -341,7 +341,7 @@ def test_a_refusal_of_something_else_leaves_the_queue_alone(vendor: Vendor) -> N
 
 
 @pytest.mark.parametrize("by_key", ["arrears", "submit-429"])
-def test_a_refusal_by_the_keys_scenario(vendor: Vendor, by_key: str) -> None:
+def test_a_refusal_by_the_keys_scenario_leaves_the_queue_alone(vendor: Vendor, by_key: str) -> None:
     vendor.admin("POST", "plans", {"scenario": "failed-url"})
     assert vendor.submit(Submission().body(), key=f"sk-mock-{by_key}").status_code in (400, 429)
     assert queued(vendor) == ["failed-url"]
