@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 
 KEY = "sk-bench"
-ADMIN_TOKEN = "bench"
 SUBMIT_PATH = "/api/v1/services/aigc/album/gen_potrait"
 TASKS_PATH = "/api/v1/tasks"
 MANY = 2_000
-"""More bodies than the server could remember a verdict for, so that each one is read and checked anew."""
+"""More bodies and pictures than the server remembers verdicts and links for, so that each is worked out anew."""
 
 
 def encoded(method: str, path: str, body: object = None, **headers: str) -> str:
@@ -49,10 +48,7 @@ def polls(task_id: str) -> list[str]:
     return [encoded("GET", f"{TASKS_PATH}/{task_id}")]
 
 
-def submissions(count: int) -> list[str]:
-    return [encoded("POST", SUBMIT_PATH, submission(number), X_DashScope_Async="enable") for number in range(count)]
-
-
-def replanned(task_id: str, plan: dict[str, object]) -> str:
-    """Give a task another plan, through the admin API."""
-    return encoded("PUT", f"/__admin/tasks/{task_id}", {"plan": plan}, X_Admin_Token=ADMIN_TOKEN)
+def submissions(count: int, plan: dict[str, str] | None = None) -> list[str]:
+    """Requests for so many tasks, which go by ``plan`` when one is given."""
+    headers = {"X_DashScope_Async": "enable"} | ({} if plan is None else {"X_Mock_Plan": json.dumps(plan)})
+    return [encoded("POST", SUBMIT_PATH, submission(number), **headers) for number in range(count)]

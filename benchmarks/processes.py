@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_S = 15
+_NOT_PASSED_ON = ("FACECHAIN_MOCK_", "PYTHONDONTWRITEBYTECODE")
+"""What would change the server, or have it compiled anew at each start."""
+
 CONNECTIONS = 16
 
 
@@ -49,7 +52,7 @@ class Process:
     """A Python process in an empty folder and without our settings in its environment."""
 
     def __init__(self, *arguments: str, stdin: str | None = None) -> None:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("FACECHAIN_MOCK_")}
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_PASSED_ON)}
         environment["PYTHONPATH"] = str(ROOT)
         self._folder = tempfile.TemporaryDirectory(prefix="facechain-bench-")
         self._input = stdin

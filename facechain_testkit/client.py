@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import requests
-from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import NewConnectionError
 
 from contracts import catalogue
@@ -24,31 +25,32 @@ from contracts import catalogue
 BASE_URL = "https://dashscope.aliyuncs.com/api/v1"
 VENDOR_ZONE = timezone(timedelta(hours=8))
 MOST_ATTEMPTS = 5
-"""How often a call is sent before its trouble is reported; queries go on until the deadline instead."""
+"""How often a call is sent before its trouble is raised; queries go on until the deadline instead."""
 
 MOST_LOOKS = 3
-"""How often the list of tasks is read after a lost answer before the task counts as not accepted."""
+"""How often the list of tasks is read before a submission without answer counts as not accepted."""
 
 CLOCK_SLACK_S = 2
-"""What the vendor's ``Date`` header, in whole seconds, and the times in its list may differ by."""
+"""By so much a ``Date`` header, which has whole seconds, and the times in the list may differ."""
 
 LAG_S = 10
-"""So long after the start of a wait UNKNOWN may come from a replica that has not heard of the task yet."""
+"""So long after a wait has begun, UNKNOWN may come from a replica that has not heard of the task yet."""
 
 UNFAMILIAR_S = 60
-"""So long a status that no page names may last: it could be a pause or an end."""
+"""So long a status that no page names is waited out: it could be a pause as well as an end."""
 
-_BROKEN_LINE = (
+_LINE_DIED = (
     requests.ConnectionError,
     requests.Timeout,
     requests.exceptions.ChunkedEncodingError,
     requests.exceptions.ContentDecodingError,
 )
+_MAGIC = {b"\xff\xd8\xff": ".jpg", b"\x89PNG\r\n\x1a\n": ".png"}
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One result of a task, numbered from 1: a link, or the code and message of a picture that was not made."""
+    """One result of a task, numbered from 1: a link, or why this picture was not made."""
 
     number: int
     url: str | None = None
@@ -58,7 +60,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class TaskState:
-    """What one query answered. ``made`` of ``total`` pictures are ready; None where the answer does not say."""
+    """What one query answered. ``made`` of ``total`` pictures are ready, None where the answer does not say."""
 
     task_id: str
     status: str
@@ -71,7 +73,7 @@ class TaskState:
 
 @dataclass(frozen=True)
 class Portraits:
-    """The pictures of a task on disk, and those that the vendor could not make."""
+    """The pictures of one task: those on disk, and those that the vendor could not make."""
 
     task_id: str
     files: tuple[Path, ...]
@@ -79,43 +81,44 @@ class Portraits:
 
 
 class FaceChainError(Exception):
-    """Everything that this client raises about the vendor's answers."""
+    """Everything that this client raises about what the vendor did."""
 
 
 class RequestRefused(FaceChainError):
-    """The vendor said no. ``code`` is None when somebody in front of the vendor said it."""
+    """The vendor said no; ``code`` is None when somebody in front of the vendor did.
+
+    ``is_retryable`` is what the catalogue of errors says. ``task_id`` is the task that was waited for, if any.
+    """
+
+    task_id: str | None = None
 
     def __init__(self, status: int, code: str | None, message: str, request_id: str | None = None) -> None:
-        super().__init__(f"{status} {code or 'without a code'}: {message} (request {request_id})")
+        super().__init__(f"{status} {code or 'without code'}: {message} (request {request_id})")
         self.status, self.code, self.message, self.request_id = status, code, message, request_id
-
-    @property
-    def is_retryable(self) -> bool:
-        """Whether the same call may succeed later: as the catalogue says, else by the status."""
-        rows = [row for row in catalogue.errors().values() if row.code == self.code]
-        worded = [row for row in rows if self.message.startswith(row.message.partition("{")[0])]
-        verdicts = {row.retry for row in worded or rows}
-        return verdicts.pop() if len(verdicts) == 1 else self.status == 429 or self.status >= 500
+        self.is_retryable = _retry_helps(status, code, message)
+        self.was_accepted: bool | None = None if status >= 500 else False
 
 
 class AnswerLost(FaceChainError):
-    """No answer that makes sense: the line died, or what came is not the API's. ``was_sent`` tells of the call."""
+    """The line died, or what came is no answer of this API; ``was_accepted`` is False when nothing was sent."""
 
-    def __init__(self, problem: str, *, was_sent: bool = True) -> None:
+    is_retryable = True
+
+    def __init__(self, problem: str, *, was_accepted: bool | None = None) -> None:
         super().__init__(problem)
-        self.was_sent = was_sent
+        self.was_accepted = was_accepted
 
 
-class SubmissionLost(AnswerLost):
-    """A submission may have been accepted, as one of ``candidates`` perhaps. Sending it again may cost twice."""
+class SubmissionLost(FaceChainError):
+    """A task may have been accepted, as one of ``candidates`` if there are any; submitting again may cost twice."""
 
     def __init__(self, problem: str, candidates: tuple[str, ...] = ()) -> None:
-        super().__init__(problem)
+        super().__init__(f"the submission got no answer, and {problem}")
         self.candidates = candidates
 
 
 class TaskError(FaceChainError):
-    """Something about one task, whose id is kept."""
+    """Something about one task, whose id stays known."""
 
     def __init__(self, task_id: str, problem: str) -> None:
         super().__init__(f"task {task_id} {problem}")
@@ -123,7 +126,7 @@ class TaskError(FaceChainError):
 
 
 class PortraitFailed(TaskError):
-    """The task FAILED; it costs nothing. The vendor may leave out code and message."""
+    """The task FAILED and costs nothing. The vendor may leave out ``code`` and ``message``."""
 
     def __init__(self, code: str | None, message: str | None, task_id: str) -> None:
         super().__init__(task_id, f"failed: {code or 'no code'}: {message or 'no message'}")
@@ -131,31 +134,31 @@ class PortraitFailed(TaskError):
 
 
 class TaskCanceled(TaskError):
-    """The task was cancelled, by this client or by somebody else."""
+    """The task was cancelled, here or elsewhere."""
 
 
 class TaskUnknown(TaskError):
-    """The vendor has no record of the task: a wrong id, another account's, or ended more than 24 hours ago."""
+    """The vendor has no record of the task: wrong id, another account's, or ended over 24 hours ago."""
 
 
 class ResultsMissing(TaskError):
-    """The task SUCCEEDED, and the answer lists no results."""
+    """The task SUCCEEDED, and its answer has no results."""
 
 
 class DeadlinePassed(TaskError):
-    """The task goes on, and so may you: wait for it again, or cancel it while it is PENDING."""
+    """The task goes on. Wait for it again; or cancel it, which works while ``status`` is PENDING."""
 
     def __init__(self, task_id: str, status: str | None) -> None:
-        super().__init__(task_id, f"was last seen as {status or 'nothing readable'}")
+        super().__init__(task_id, f"has not ended; last seen as {status or 'nothing readable'}")
         self.status = status
 
 
 class StatusUnfamiliar(DeadlinePassed):
-    """The task has been in a status that no page names for a minute."""
+    """The task has been in a status that no page names for ``UNFAMILIAR_S``."""
 
 
 class DownloadFailed(TaskError):
-    """A picture could not be had. ``saved`` are those that could, ``errors`` all that went wrong, this one first."""
+    """A picture could not be had. ``saved`` are those that could; ``errors`` is everything that went wrong."""
 
     def __init__(self, task_id: str, number: int, problem: str) -> None:
         super().__init__(task_id, f"picture {number}: {problem}")
@@ -165,7 +168,7 @@ class DownloadFailed(TaskError):
 
 
 class LinkExpired(DownloadFailed):
-    """The link is older than 24 hours; the picture is gone for good."""
+    """The link is older than 24 hours, and the picture is gone for good."""
 
 
 class PictureGone(DownloadFailed):
@@ -177,11 +180,10 @@ class NotAPicture(DownloadFailed):
 
 
 class PortraitClient:
-    """Talks to the vendor, or to whatever answers at ``base_url``, which ends in ``/api/v1``.
+    """Talks to the vendor, or to what stands at ``base_url``; for one thread at a time.
 
-    The key comes from ``DASHSCOPE_API_KEY`` when none is given; ValueError when there is none at all.
-    ``sleep``, ``now`` (seconds) and ``random`` (0 up to 1) can be replaced in tests. A ``session`` of yours
-    must not repeat a POST by itself.
+    The key is ``api_key``, else ``DASHSCOPE_API_KEY``; ValueError when there is none. ``sleep`` and ``now``
+    (seconds) and ``random`` (0 up to 1) are for tests. A ``session`` of yours must not repeat a POST by itself.
     """
 
     def __init__(
@@ -212,17 +214,16 @@ class PortraitClient:
         deadline_s: float = 600.0,
         on_progress: Callable[[TaskState], None] | None = None,
     ) -> Portraits:
-        """Submit ``body``, wait for the task and store its pictures in ``folder``. Raises FaceChainError."""
+        """Submit ``body``, wait, and store the pictures in ``folder``. Raises FaceChainError of any kind."""
         state = self.wait(self.submit(body), deadline_s=deadline_s, on_progress=on_progress)
         files = self.download(state, folder)
-        missing = tuple(picture for picture in state.pictures if picture.url is None)
-        return Portraits(state.task_id, tuple(files), missing)
+        return Portraits(state.task_id, tuple(files), tuple(each for each in state.pictures if each.url is None))
 
     def submit(self, body: Mapping[str, Any]) -> str:
-        """Submit a portrait and give its task id, which is worth keeping: the task is paid for.
+        """Submit a portrait; gives the task id. Raises RequestRefused, AnswerLost or SubmissionLost.
 
-        After an answer that was lost the account's tasks are listed and the new one is adopted; only when there
-        is none is the submission sent again, once. Raises RequestRefused, AnswerLost or SubmissionLost.
+        Throttling is waited out. After a lost answer or a 5xx the task may be there all the same: the tasks are
+        listed and the new one is adopted. Only when there is none is the body sent again, after a lost answer once.
         """
         data = json.dumps(dict(body), allow_nan=False)
         headers = {"Content-Type": "application/json", "X-DashScope-Async": "enable"}
@@ -230,29 +231,24 @@ class PortraitClient:
             headers["X-DashScope-OssResourceResolve"] = "enable"
         since: float | None = None
         losses = 0
-        for attempt, pause in enumerate(self._pauses(), start=1):
+        for _ in self._tries(MOST_ATTEMPTS):
             started = self._now()
             try:
                 content, _ = self._call("POST", "/services/aigc/album/gen_potrait", data=data, headers=headers)
-                return self._remember(_text_at(content, "output", "task_id"))
-            except RequestRefused as error:
-                if not error.is_retryable or attempt == MOST_ATTEMPTS:
-                    raise
-                is_proof = error.status == 429
-            except AnswerLost as error:
-                losses += error.was_sent
-                is_proof = not error.was_sent
-                if is_proof and attempt == MOST_ATTEMPTS:
-                    raise
-            if not is_proof:
+                return self._remembered(_accepted(content))
+            except (RequestRefused, AnswerLost) as error:
+                trouble: RequestRefused | AnswerLost = error
+            if not trouble.is_retryable:
+                raise trouble
+            if trouble.was_accepted is None:
                 since = started if since is None else since
-                found = self._look_for_lost(body.get("model"), since)
+                found = self._look_for_task(body.get("model"), since)
                 if found is not None:
-                    return self._remember(found)
-            if losses > 1 or attempt == MOST_ATTEMPTS:
-                raise SubmissionLost("the submission got no answer, and the list of tasks does not show it")
-            self._sleep(pause)
-        raise AssertionError("the pauses have no end")
+                    return self._remembered(found)
+                losses += isinstance(trouble, AnswerLost)
+                if losses > 1:
+                    raise SubmissionLost("the list of tasks does not show it") from trouble
+        raise trouble
 
     def wait(
         self,
@@ -261,33 +257,280 @@ class PortraitClient:
         deadline_s: float = 600.0,
         on_progress: Callable[[TaskState], None] | None = None,
     ) -> TaskState:
-        """Query until the task has SUCCEEDED; every readable answer goes to ``on_progress``.
+        """Query until the task SUCCEEDED; ``on_progress`` gets every answer that could be read.
 
-        Raises PortraitFailed, TaskCanceled, TaskUnknown or ResultsMissing when it ended otherwise, DeadlinePassed
-        or StatusUnfamiliar when it has not ended, and RequestRefused when a query is refused for good.
+        Raises PortraitFailed, TaskCanceled, TaskUnknown or ResultsMissing when the task ended otherwise,
+        DeadlinePassed or StatusUnfamiliar when it did not end, RequestRefused when no query can help.
         """
-        started = self._now()
-        state: TaskState | None = None
-        unfamiliar_since: float | None = None
-        for pause in self._pauses():
+        asked_id, asked_at = self._last_query
+        if asked_id == task_id and self._now() - asked_at < 1:
+            self._sleep(1)
+        started = familiar_at = self._now()
+        status: str | None = None
+        for number in count(1):
             trouble: FaceChainError | None = None
             try:
                 state = self._query(task_id)
-            except (RequestRefused, AnswerLost) as error:
-                if isinstance(error, RequestRefused) and not error.is_retryable:
+            except AnswerLost as error:
+                trouble = error
+            except RequestRefused as error:
+                error.task_id = task_id
+                if not error.is_retryable:
                     raise
                 trouble = error
             else:
+                status = state.status
                 if on_progress is not None:
                     on_progress(state)
-                waited_s = self._now() - started
-                if _has_succeeded(state, may_lag=waited_s < LAG_S):
+                if status == "SUCCEEDED" and state.pictures:
                     return state
-                is_familiar = state.status in ("PENDING", "RUNNING", "UNKNOWN")
-                unfamiliar_since = None if is_familiar else unfamiliar_since or self._now()
-                ...
+                _raise_if_ended(state, may_lag=self._now() - started < LAG_S)
+                if status in ("PENDING", "RUNNING", "UNKNOWN"):
+                    familiar_at = self._now()
+                elif self._now() - familiar_at >= UNFAMILIAR_S:
+                    raise StatusUnfamiliar(task_id, status)
             left_s = started + deadline_s - self._now()
             if left_s < 1:
-                raise DeadlinePassed(task_id, state.status if state else None) from trouble
-            self._sleep(min(pause, left_s))
-        raise AssertionError("the pauses have no end")
+                raise DeadlinePassed(task_id, status) from trouble
+            self._sleep(min(self._pause_s(number), left_s))
+        raise AssertionError("count has an end")
+
+    def cancel(self, task_id: str) -> None:
+        """Cancel a task that is PENDING. Raises RequestRefused (UnsupportedOperation) when it is not, or AnswerLost."""
+        self._call("POST", f"/tasks/{_in_path(task_id)}/cancel")
+
+    def download(self, state: TaskState, folder: str | Path) -> list[Path]:
+        """Store the pictures of ``state`` as ``<task>-<number>.jpg`` or ``.png``; do it soon, links live 24 hours.
+
+        Each picture is asked for once, and again only when the line dies or the storage is busy. Raises the first
+        DownloadFailed after all pictures had their turn.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        name = re.sub(r"[^A-Za-z0-9_-]+", "_", state.task_id)[:80]
+        saved: list[Path] = []
+        errors: list[DownloadFailed] = []
+        for picture in state.pictures:
+            if picture.url is None:
+                continue
+            try:
+                content, suffix = self._fetched(state.task_id, picture.number, picture.url)
+            except DownloadFailed as error:
+                errors.append(error)
+            else:
+                saved.append(_stored(folder / f"{name}-{picture.number}{suffix}", content))
+        if errors:
+            errors[0].saved, errors[0].errors = tuple(saved), tuple(errors)
+            raise errors[0]
+        return saved
+
+    def _query(self, task_id: str) -> TaskState:
+        try:
+            content, _ = self._call("GET", f"/tasks/{_in_path(task_id)}")
+        finally:
+            self._last_query = (task_id, self._now())
+        return _state(task_id, content)
+
+    def _look_for_task(self, model: object, since: float) -> str | None:
+        """The task that this client does not know and that came after ``since``; None when there is none."""
+        _, server_time = self._listed(page_size="1")
+        begin = server_time - timedelta(seconds=self._now() - since + CLOCK_SLACK_S)
+        filters = {"start_time": begin.astimezone(VENDOR_ZONE).strftime("%Y%m%d%H%M%S"), "page_size": "100"}
+        if isinstance(model, str):
+            filters["model_name"] = model
+        for _ in self._tries(MOST_LOOKS):
+            listed, _ = self._listed(**filters)
+            new = tuple(task_id for task_id in listed if task_id not in self._known)
+            if len(new) > 1:
+                raise SubmissionLost(f"it may be any of {', '.join(new)}", new)
+            if new:
+                return new[0]
+        return None
+
+    def _listed(self, **filters: str) -> tuple[list[str], datetime]:
+        """The ids of the tasks listed, and the vendor's time. Raises SubmissionLost when the list cannot be had."""
+        for _ in self._tries(MOST_ATTEMPTS):
+            try:
+                content, headers = self._call("GET", "/tasks", params=filters)
+                return _listed_ids(content), _server_time(headers)
+            except (RequestRefused, AnswerLost) as error:
+                trouble = error
+            if not trouble.is_retryable:
+                break
+        raise SubmissionLost("the tasks cannot be listed") from trouble
+
+    def _remembered(self, task_id: str) -> str:
+        self._known.append(task_id)
+        return task_id
+
+    def _tries(self, most: int) -> Iterator[int]:
+        """Numbers from 1 to ``most``, and a pause between them."""
+        for number in range(1, most + 1):
+            yield number
+            if number < most:
+                self._sleep(self._pause_s(number))
+
+    def _pause_s(self, number: int) -> float:
+        """From one second at first to five, with some chance in it."""
+        step_s = min(1.5 ** min(number - 1, 10), 5.0)
+        least_s, most_s = max(1.0, step_s * 0.8), min(5.0, step_s * 1.2)
+        return least_s + self._random() * (most_s - least_s)
+
+    def _call(self, method: str, path: str, **more: Any) -> tuple[dict[str, Any], Mapping[str, str]]:
+        """The object in a 200 and its headers. Raises RequestRefused or AnswerLost."""
+        url, timeout_s = self._base_url + path, self._timeout_s
+        try:
+            reply = self._session.request(
+                method, url, auth=self._with_key, timeout=timeout_s, allow_redirects=False, **more
+            )
+        except _LINE_DIED as error:
+            raise AnswerLost(f"{method} {path}: {type(error).__name__}", was_accepted=_was_accepted(error)) from error
+        content = _json_object(reply.content)
+        if reply.status_code == 200 and content is not None:
+            return content, reply.headers
+        code = None if content is None else _text(content.get("code"))
+        if content is not None and code is not None:
+            message, request_id = _text(content.get("message")) or "", _text(content.get("request_id"))
+            raise RequestRefused(reply.status_code, code, message, request_id)
+        if 300 <= reply.status_code < 500:
+            raise RequestRefused(reply.status_code, None, reply.content[:80].decode("ascii", "replace"))
+        raise AnswerLost(f"{method} {path}: {reply.status_code} with what is no answer of this API")
+
+    def _with_key(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._key}"
+        return request
+
+    def _fetched(self, task_id: str, number: int, url: str) -> tuple[bytes, str]:
+        """The picture behind a link, and the suffix for its kind. Raises DownloadFailed."""
+        for _ in self._tries(MOST_ATTEMPTS):
+            try:
+                reply = self._session.get(
+                    url, auth=_without_key, headers={"Authorization": None}, timeout=self._timeout_s
+                )
+                content = _whole(reply)
+            except _LINE_DIED as error:
+                problem = type(error).__name__
+                continue
+            except requests.RequestException as error:
+                raise DownloadFailed(task_id, number, type(error).__name__) from error
+            problem = f"status {reply.status_code}"
+            if reply.status_code == 200:
+                suffix = next((suffix for magic, suffix in _MAGIC.items() if content.startswith(magic)), None)
+                if suffix is None:
+                    raise NotAPicture(task_id, number, f"the link gave {content[:20]!r}")
+                return content, suffix
+            if reply.status_code == 403 and b"expired" in content:
+                raise LinkExpired(task_id, number, "the link has expired")
+            if reply.status_code == 404:
+                raise PictureGone(task_id, number, "the storage has none of that name")
+            if reply.status_code < 500:
+                break
+        raise DownloadFailed(task_id, number, problem)
+
+
+def _retry_helps(status: int, code: str | None, message: str) -> bool:
+    """What the catalogue says of the code, and of the message by its beginning; the status where it says nothing."""
+    rows = [row for row in catalogue.errors().values() if row.code == code]
+    worded = [row for row in rows if message.startswith(row.message.partition("{")[0])]
+    verdicts = {row.retry for row in worded or rows}
+    return verdicts.pop() if len(verdicts) == 1 else status == 429 or status >= 500
+
+
+def _raise_if_ended(state: TaskState, *, may_lag: bool) -> None:
+    match state.status:
+        case "SUCCEEDED":
+            raise ResultsMissing(state.task_id, "succeeded, and its answer has no results")
+        case "FAILED":
+            raise PortraitFailed(state.code, state.message, state.task_id)
+        case "CANCELED":
+            raise TaskCanceled(state.task_id, "was cancelled")
+        case "UNKNOWN" if not may_lag:
+            raise TaskUnknown(state.task_id, "is not known to the vendor")
+
+
+def _state(task_id: str, content: Mapping[str, Any]) -> TaskState:
+    output = _object(content.get("output"))
+    status = _text(output.get("task_status"))
+    if status is None:
+        raise AnswerLost(f"the answer about task {task_id} has no status")
+    results, metrics = output.get("results"), _object(output.get("task_metrics"))
+    pictures = tuple(
+        Picture(number, *(_text(_object(result).get(name)) for name in ("url", "code", "message")))
+        for number, result in enumerate(results if isinstance(results, list) else [], start=1)
+    )
+    made, total = (value if isinstance(value, int) else None for value in map(metrics.get, ("SUCCEEDED", "TOTAL")))
+    return TaskState(task_id, status, pictures, _text(output.get("code")), _text(output.get("message")), made, total)
+
+
+def _accepted(content: Mapping[str, Any]) -> str:
+    task_id = _text(_object(content.get("output")).get("task_id"))
+    if task_id is None:
+        raise AnswerLost("the submission was answered without a task id")
+    return task_id
+
+
+def _listed_ids(content: Mapping[str, Any]) -> list[str]:
+    rows = content.get("data")
+    if not isinstance(rows, list):
+        raise AnswerLost("the list of tasks has no data")
+    return [task_id for row in rows if (task_id := _text(_object(row).get("task_id"))) is not None]
+
+
+def _server_time(headers: Mapping[str, str]) -> datetime:
+    """The vendor's clock, or ours where no ``Date`` can be read."""
+    try:
+        return parsedate_to_datetime(headers.get("Date", "")).astimezone(timezone.utc)
+    except (TypeError, ValueError):
+        return datetime.now(timezone.utc)
+
+
+def _json_object(content: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _in_path(task_id: str) -> str:
+    if not task_id.strip("."):
+        raise ValueError(f"{task_id!r} is not a task id")
+    return quote(task_id, safe="")
+
+
+def _was_accepted(error: requests.RequestException) -> bool | None:
+    """False when no connection was made; None, for nobody knows, once there was one."""
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    never_sent = isinstance(error, requests.ConnectTimeout) or isinstance(reason, NewConnectionError)
+    return False if never_sent else None
+
+
+def _without_key(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def _whole(reply: requests.Response) -> bytes:
+    """The body. Raises ConnectionError when it is shorter than was announced, which older urllib3 lets pass."""
+    announced = reply.headers.get("Content-Length", "")
+    if "Content-Encoding" not in reply.headers and announced.isdigit() and len(reply.content) < int(announced):
+        raise requests.ConnectionError("the body is incomplete")
+    return reply.content
+
+
+def _stored(path: Path, content: bytes) -> Path:
+    """Write the file whole or not at all."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.write_bytes(content)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return path

@@ -1,18 +1,14 @@
 """Test data for clients of FaceChain, as a Faker provider: bodies, keys, ids, picture URLs, task histories, plans.
 
-Each maker is a plain function of a ``Chance`` first; the provider hands in Faker's own, so that Faker's seed decides.
 What is allowed is read from the contract, under its default behaviours.
-
-    from faker import Faker
-    from facechain_testkit.provider import FaceChainProvider
 
     fake = Faker()
     fake.add_provider(FaceChainProvider)
     fake.seed_instance(7)
     fake.facechain_submit_body("train_free")
 
-With factory_boy, ``factory.LazyFunction(fake.facechain_submit_body)``, or ``factory.Faker.add_provider(FaceChainProvider)``
-once and ``factory.Faker("facechain_submit_body", mode="preset")`` where a value is wanted.
+With factory_boy, declare ``factory.LazyFunction(fake.facechain_submit_body)``; or say
+``factory.Faker.add_provider(FaceChainProvider)`` once, and ``factory.Faker("facechain_submit_body", mode="preset")``.
 """
 
 from __future__ import annotations
@@ -24,7 +20,8 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from typing import Any, Literal, Protocol, TypeVar, get_args
+from random import Random
+from typing import Any, Literal, TypeVar, get_args
 from urllib.parse import urlencode
 
 from faker.providers import BaseProvider
@@ -43,12 +40,9 @@ from mock_server.settings import Settings
 
 Mode = Literal["preset", "template", "train_free"]
 KeyKind = Literal["sk", "sk-ws", "sk-sp"]
-ImageKind = Literal["user_photo", "template", "detection"]
+ImageKind = Literal["user_photo", "template"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 OUTCOMES = tuple(status.value for status in TaskStatus if status not in (TaskStatus.PENDING, TaskStatus.RUNNING))
-PROPERTIES = ("width", "height", "bytes", "format", "faces", "face_px", "angle")
-"""What a picture's URL may declare."""
-
 BAD_IMAGES = {
     "min_width": ("width", "image_resolution"),
     "max_width": ("width", "image_resolution"),
@@ -60,35 +54,23 @@ BAD_IMAGES = {
     "min_face_px": ("face_px", "no_human_face"),
     "max_angle_degrees": ("angle", "no_human_face"),
 }
-"""For each limit of a picture, the property that breaks it and the reason. No page says which; we chose the nearest."""
+"""For each limit of a picture, the property that breaks it and the reason; no page says which limit gives which."""
 
-_YEAR_BEGINS_MS = 1_767_196_800_000  # 2026 in UTC+8
-_DAYS_MS = 270 * 24 * 3_600_000  # within the months before the model was announced to go offline
+_PROPERTIES = tuple(dict.fromkeys(name for name, _ in BAD_IMAGES.values()))
+_FAILURES = (None, "algo_error", "invalid_url", *dict.fromkeys(error for _, error in BAD_IMAGES.values()))
+_MOMENTS_MS = (1_767_196_800_000, 1_790_524_800_000)  # January to September 2026, before the model's announced end
 _EACH = "*"
-_NOT_URLS = (
-    "",
-    "me.jpg",
-    "/uploads/me.jpg",
-    "file:///home/me.jpg",
-    "ftp://host/me.jpg",
-    "data:image/png;base64,iVBORw0KGgo=",
-)
 _OF_EVERY_TYPE: tuple[Any, ...] = (None, True, 7, 2.5, "7", [], {})
-_ASSERTIONS = ("type", "const", "enum", "minimum", "maximum", "minLength", "minItems", "maxItems", "pattern", "not")
+_NOT_URLS = ("", "me.jpg", "/me.jpg", "file:///home/me.jpg", "ftp://host/me.jpg", "data:image/png;base64,iVBORw0KGgo=")
+_ASSERTIONS = {
+    "required", "type", "const", "enum", "minimum", "maximum", "minLength", "minItems", "maxItems", "pattern", "not",
+}  # fmt: skip
 T = TypeVar("T")
-
-
-class Chance(Protocol):
-    """What chooses: a ``random.Random``, or Hypothesis. The first choice and the least number are the plainest."""
-
-    def choice(self, seq: Sequence[T], /) -> T: ...
-
-    def randint(self, a: int, b: int, /) -> int: ...
 
 
 @dataclass(frozen=True)
 class InvalidBody:
-    """A submission that breaks one rule: ``rule`` and ``place`` as a ``Violation`` has them, ``error`` as a reason."""
+    """A submission that breaks one rule, at ``place`` as a ``Violation`` has it; ``error`` is the vendor's reason."""
 
     body: Any
     rule: str
@@ -98,7 +80,7 @@ class InvalidBody:
 
 @dataclass(frozen=True)
 class BadImage:
-    """A picture just outside one of its limits, ``breaks``, which ``limits.json`` names; ``error`` is a reason."""
+    """A picture just outside one limit: ``breaks`` names it as ``limits.json`` does, ``error`` is the reason."""
 
     url: str
     breaks: str
@@ -115,228 +97,243 @@ class Breach:
     wanted: Any
 
 
-def submit_body(chance: Chance, mode: Mode | None = None) -> dict[str, Any]:
-    """A valid submission. What the mode leaves to the client is there or not."""
-    mode = _one_of(chance, "mode", mode, MODES)
-    limits = catalogue.limits()["models"][MODEL]
-    allowed = {breach.rule: breach.wanted for breach in breaches(mode) if breach.keyword in ("const", "enum")}
-    parameters: dict[str, Any] = {"style": chance.choice(_styles()[mode])}
-    body: dict[str, Any] = {"model": MODEL, "parameters": parameters}
-    if "portrait.size.enum" in allowed and _either(chance):
-        parameters["size"] = chance.choice(allowed["portrait.size.enum"])
-    if _either(chance):
-        parameters["n"] = _within(chance, limits["images_per_task"])
-    if mode == "preset" or mode == "template":
-        body["resources"] = [
-            {"resource_id": resource_id(chance), "resource_type": allowed["portrait.resource-type.known"]}
-            for _ in range(chance.randint(1, 2))
-        ]
-    if mode == "template" or mode == "train_free":
-        body["input"] = {"template_url": image_url(chance, "template")}
-        if _either(chance):
-            parameters["skin_retouch"] = _either(chance)
-    if mode == "train_free":
-        body["input"]["user_urls"] = [image_url(chance) for _ in range(_within(chance, limits["user_photos"]))]
-    return body
+class FaceChainProvider(BaseProvider):
+    """Makes test data by Faker's chance. Of several choices the plainest comes first: there Hypothesis shrinks to."""
 
+    def facechain_submit_body(self, mode: Mode | None = None) -> dict[str, Any]:
+        """A valid submission, of any mode when None. What the mode leaves to the client is there or not."""
+        style = self._chance.choice(_styles()[self._known("mode", mode, MODES)])
+        limits = catalogue.limits()["models"][MODEL]
+        parameters: dict[str, Any] = {"style": style}
+        body: dict[str, Any] = {"model": MODEL, "parameters": parameters}
+        if self._either():
+            parameters["n"] = self._within(limits["images_per_task"])
+        if style in _styles()["preset"] and self._either():
+            parameters["size"] = self._chance.choice(_wanted("portrait.size.enum"))
+        if style not in _styles()["train_free"]:
+            lora = _wanted("portrait.resource-type.known")
+            body["resources"] = [{"resource_id": self.facechain_resource_id(), "resource_type": lora}]
+        if style not in _styles()["preset"]:
+            body["input"] = {"template_url": self.facechain_image_url("template")}
+        if style in _styles()["train_free"]:
+            photos = range(self._within(limits["user_photos"]))
+            body["input"]["user_urls"] = [self.facechain_image_url() for _ in photos]
+            if self._either():
+                parameters["skin_retouch"] = self._either()
+        return body
 
-def invalid_submit_body(chance: Chance, rule: str | None = None, mode: Mode | None = None) -> InvalidBody:
-    """A submission that breaks ``rule`` and no other. Raises ValueError for a rule that the mode cannot break."""
-    rule = _one_of(chance, "rule", rule, breakable_rules(mode))
-    mode = mode or chance.choice([each for each in MODES if rule in breakable_rules(each)])
-    breach = chance.choice([each for each in breaches(mode) if each.rule == rule])
-    whole: list[Any] = [submit_body(chance, mode)]
-    parent: Any = whole
-    place: list[Any] = [0]
-    for step in breach.place:
-        parent = parent[place[-1]]
-        place.append(chance.randint(0, len(parent) - 1) if step == _EACH else step)
-    if breach.keyword == "required":
-        del parent[place[-1]]
-    else:
-        good = parent.get(place[-1]) if isinstance(parent, dict) else parent[place[-1]]
-        parent[place[-1]] = _wrong(chance, breach, good)
-    return InvalidBody(
-        whole[0], rule, ".".join(map(str, place[1:])), catalogue.rules()[rule].error or "request_invalid"
-    )
+    def facechain_invalid_submit_body(self, rule: str | None = None, mode: Mode | None = None) -> InvalidBody:
+        """A submission that breaks ``rule``, or any, and no other. ValueError where ``mode`` cannot break it alone."""
+        modes = MODES if mode is None else [self._known("mode", mode, MODES)]
+        broken = self._known("rule", rule, breakable_rules(mode))
+        ways = [(each, breach) for each in modes for breach in breaches(each) if breach.rule == broken]
+        suited, breach = self._chance.choice(ways)
+        whole: list[Any] = [self.facechain_submit_body(suited)]
+        parent: Any = whole
+        place: list[Any] = [0]
+        for step in breach.place:
+            parent = parent[place[-1]]
+            place.append(self._chance.randint(0, len(parent) - 1) if step == _EACH else step)
+        if breach.keyword == "required":
+            del parent[place[-1]]
+        else:
+            good = parent.get(place[-1]) if isinstance(parent, dict) else parent[place[-1]]
+            parent[place[-1]] = _wrong(self._chance, breach, good)
+        error = catalogue.rules()[broken].error or "request_invalid"
+        return InvalidBody(whole[0], broken, ".".join(map(str, place[1:])), error)
+
+    def facechain_api_key(self, kind: KeyKind | None = "sk") -> str:
+        """A key in the vendor's form: plain, of a workspace (``sk-ws``) or of a plan (``sk-sp``); None for any."""
+        return f"{self._known('kind', kind, get_args(KeyKind))}-{self._chance.randint(0, 2**128 - 1):032x}"
+
+    def facechain_resource_id(self) -> str:
+        """The ``finetuned_output`` of a finished training job, in its newer or its older form."""
+        prefix = self._chance.choice(("facechain-finetune", "facechain-png"))
+        minute = re.sub(r"\D", "", vendor_time(self._chance.randint(*_MOMENTS_MS)))[:12]
+        return f"{prefix}-ft-{minute}-{self._chance.randint(0, 0xFFFF):04x}"
+
+    def facechain_image_url(self, kind: ImageKind = "user_photo", **declared: int | str) -> str:
+        """A picture that declares itself within the limits of its kind; ``width=9`` and the like declare otherwise."""
+        limits = catalogue.limits()["images"][self._known("kind", kind, get_args(ImageKind))]
+        for name in declared:
+            self._known("property", name, _PROPERTIES)
+        chosen = {side: self._within(limits, f"min_{side}", f"max_{side}") for side in ("width", "height")}
+        width, height = (int({**chosen, **declared}[side]) for side in chosen)
+        chosen["bytes"] = self._chance.randint(min(width * height // 20, limits["max_bytes"]), limits["max_bytes"])
+        chosen["format"] = self._chance.choice(limits["formats"]).lower()
+        chosen["faces"] = limits["faces"]
+        if "min_face_px" in limits:
+            least = limits["min_face_px"]
+            chosen["face_px"] = self._chance.randint(least, max(least, min(width, height)))
+        if "max_angle_degrees" in limits:
+            chosen["angle"] = self._chance.randint(0, limits["max_angle_degrees"])
+        name = f"{kind}-{self._chance.randint(0, 0xFFFFFF):06x}.jpg"
+        return f"https://{ASSETS_HOST}{HOST_SUFFIX}/{name}?{urlencode({**chosen, **declared})}"
+
+    def facechain_bad_image_url(self, breaks: str | None = None, kind: ImageKind = "user_photo") -> BadImage:
+        """A picture just outside the limit ``breaks``, or any one, and within all others."""
+        limits = catalogue.limits()["images"][self._known("kind", kind, get_args(ImageKind))]
+        broken = self._known("breaks", breaks, [limit for limit in BAD_IMAGES if limit in limits])
+        name, error = BAD_IMAGES[broken]
+        limit = limits[broken]
+        if broken == "formats":
+            value = self._chance.choice([each for each in ("webp", "bmp", "gif", "heic") if each.upper() not in limit])
+        elif broken == "faces":
+            value = limit + self._chance.choice((1, -1))
+            error = error if value else "no_human_face"
+        else:
+            value = limit - 1 if broken.startswith("min_") else limit + 1
+        return BadImage(self.facechain_image_url(kind, **{name: value}), broken, error)
+
+    def facechain_task_id(self) -> str:
+        """A task id, which no vendor knows: a UUID, version 4."""
+        text = f"{self._chance.randint(0, 2**128 - 1):032x}"
+        return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{self._chance.choice('89ab')}{text[17:20]}-{text[20:]}"
+
+    def facechain_request_id(self) -> str:
+        """A request id: like a UUID, with the vendor's 9 where the version stands."""
+        text = self.facechain_task_id()
+        return f"{text[:14]}9{text[15:]}"
+
+    def facechain_plan(self) -> dict[str, Any]:
+        """A plan for a task, as ``X-Mock-Plan`` and ``plan_from_json`` take it."""
+        progression = self._chance.choice(PROGRESSIONS)
+        most = {"time": {"pending_ms": 60_000, "running_ms": 60_000}, "polls": {"pending": 5, "running": 5}}
+        lengths = {name: self._chance.randint(0, length) for name, length in most.get(progression, {}).items()}
+        held = {"in": self._chance.choice(("PENDING", "RUNNING"))} if progression == "hold" else {}
+        outcome = self._outcome(self._chance.choice(OUTCOMES))
+        return {"progression": progression, **lengths, **held, "outcome": outcome}
+
+    def facechain_task_history(self, outcome: str | None = None) -> list[dict[str, Any]]:
+        """What a client that polls one task is answered, from PENDING to ``outcome``; the mocked vendor answers.
+
+        CANCELED is reached from PENDING, and UNKNOWN a day after the task SUCCEEDED.
+        """
+        last = self._known("outcome", outcome, OUTCOMES)
+        pending_ms, running_ms = self._chance.randint(1, 60_000), self._chance.randint(1, 60_000)
+        planned = self._outcome("FAILED" if last == "FAILED" else "SUCCEEDED")
+        plan = {"progression": "time", "pending_ms": pending_ms, "running_ms": running_ms, "outcome": planned}
+        headers = {"authorization": "Bearer sk-any", "x-dashscope-async": "enable", "x-mock-plan": json.dumps(plan)}
+        clock = VendorClock(self._chance.randint(*_MOMENTS_MS), frozen=True)
+        vendor = create_simulator(Settings(seed=self._chance.randint(0, 999_999_999), limits="off"), clock=clock)
+
+        def answer(operation: str, body: bytes = b"", **path: str) -> dict[str, Any]:
+            request = Request("", "", headers=headers, body=body, origin="https://dashscope.aliyuncs.com")
+            content: dict[str, Any] = json.loads(vendor.answer(request, operation, **path).body)
+            return content
+
+        task_id = answer("submit_portrait", json.dumps(self.facechain_submit_body()).encode())["output"]["task_id"]
+        ends_ms = pending_ms if last == "CANCELED" else pending_ms + running_ms
+        between_ms = sorted(self._chance.randint(0, ends_ms - 1) for _ in range(self._chance.randint(0, 6)))
+        forgotten_ms = [ends_ms + retention_ms()] if last == "UNKNOWN" else []
+        history = [answer("query_task", task_id=task_id)]
+        for before_ms, at_ms in pairwise([0, *between_ms, ends_ms, *forgotten_ms]):
+            if last == "CANCELED" and at_ms == ends_ms:
+                answer("cancel_task", task_id=task_id)
+            clock.advance(f"{at_ms - before_ms}ms")
+            history.append(answer("query_task", task_id=task_id))
+        return history
+
+    @property
+    def _chance(self) -> Random:
+        random: Random = self.generator.random
+        return random
+
+    def _known(self, name: str, given: T | None, known: Sequence[T]) -> T:
+        """``given``, or any when it is None. Raises ValueError that says what is known."""
+        if given is None:
+            return self._chance.choice(known)
+        if given not in known:
+            raise ValueError(f"{name} is {given!r}; it is one of {', '.join(map(str, known))}")
+        return given
+
+    def _either(self) -> bool:
+        return self._chance.choice((False, True))
+
+    def _within(self, limits: Mapping[str, int], least: str = "minimum", most: str = "maximum") -> int:
+        return self._chance.randint(limits[least], limits[most])
+
+    def _outcome(self, status: str) -> dict[str, Any]:
+        """How a task ends. One that SUCCEEDED has a first picture, so that it succeeds whatever its ``n`` is."""
+        outcome: dict[str, Any] = {"status": status}
+        if status == "FAILED" and (error := self._chance.choice(_FAILURES)):
+            outcome["error"] = error
+        if status == "SUCCEEDED" and self._either():
+            more = range(self._within(catalogue.limits()["models"][MODEL]["images_per_task"]) - 1)
+            outcome["images"] = ["ok", *(self._chance.choice(("ok", {"error": "output_inspection"})) for _ in more)]
+        return outcome
 
 
 def breakable_rules(mode: Mode | None = None) -> tuple[str, ...]:
-    """Every rule that a body of ``mode`` can break alone, or of any mode; for tests that try them all."""
+    """Every rule that a body of ``mode``, or of any mode, can break alone; for a test that tries them all."""
     return tuple(dict.fromkeys(breach.rule for each in MODES if mode in (None, each) for breach in breaches(each)))
 
 
 @cache
 def breaches(mode: Mode) -> tuple[Breach, ...]:
-    """All that a submission of ``mode`` can do wrong by itself, read from the schema's labelled assertions."""
+    """All that a body of ``mode`` can do wrong, one thing at a time, read from the schema's labelled assertions."""
     found = [*_asserted(_schema(), {"parameters": {"style": _styles()[mode][0]}}, ())]
     # The schema cannot tell the model of another route from one that does not exist; the server can.
-    others = [model for model in catalogue.limits()["models"] if model != MODEL]
-    found.append(Breach("model.route", ("model",), "one of", others))
-    # A value of another type is none of the words either, so there no rule of the type can be broken alone.
+    elsewhere = [each for each in catalogue.limits()["models"] if each != MODEL]
+    found.append(Breach("model.route", ("model",), "", elsewhere))
+    # A value of another type is none of the words either, so the type's own rule cannot be broken alone there.
     words = {each.place: each.rule for each in found if each.keyword in ("const", "enum")}
     return tuple(each for each in found if each.keyword != "type" or words.get(each.place, each.rule) == each.rule)
 
 
-def api_key(chance: Chance, kind: KeyKind = "sk") -> str:
-    """A key in the vendor's form: ``sk-``, newer ``sk-ws-`` of a workspace, or ``sk-sp-`` of a plan. It opens nothing."""
-    return f"{_one_of(chance, 'kind', kind, get_args(KeyKind))}-{_bits(chance):032x}"
+def _asserted(part: Mapping[str, Any], body: object, place: tuple[str, ...]) -> Iterator[Breach]:
+    """The labelled assertions, in ``part`` and below it, that judge a submission like ``body``."""
+    labels = part.get("x-rule", {})
+    for keyword in [each for each in part if each in _ASSERTIONS]:
+        rule = labels if isinstance(labels, str) else labels.get(keyword)
+        wrong = [(*place, name) for name in part[keyword]] if keyword == "required" else [place]
+        yield from (Breach(rule, there, keyword, part[keyword]) for there in wrong if rule)
+    definitions = _schema()["$defs"]
+    below = [(each, place) for each in part.get("allOf", ())]
+    if "$ref" in part:
+        below.append((definitions[part["$ref"].removeprefix("#/$defs/")], place))
+    if "if" in part and Draft202012Validator({**part["if"], "$defs": definitions}).is_valid(body):
+        below.append((part["then"], place))
+    below += [(each, (*place, name)) for name, each in part.get("properties", {}).items()]
+    if "items" in part:
+        below.append((part["items"], (*place, _EACH)))
+    for each, there in below:
+        yield from _asserted(each, body, there)
 
 
-def resource_id(chance: Chance) -> str:
-    """The ``finetuned_output`` of a finished training job, in its newer or its older form."""
-    minute = re.sub(r"\D", "", vendor_time(_moment_ms(chance)))[:12]
-    prefix = chance.choice(("facechain-finetune", "facechain-png"))
-    return f"{prefix}-ft-{minute}-{chance.randint(0, 0xFFFF):04x}"
+def _wrong(chance: Random, breach: Breach, good: Any) -> Any:
+    """A value for the place of ``good`` that fails this assertion and no other."""
+    wanted = breach.wanted
+    match breach.keyword:
+        case "type":
+            # A model that is null is none at all, which another rule forbids.
+            values = _OF_EVERY_TYPE[1:] if breach.rule == "model.known" else _OF_EVERY_TYPE
+            is_type = Draft202012Validator.TYPE_CHECKER.is_type
+            return deepcopy(chance.choice([value for value in values if not is_type(value, wanted)]))
+        case "const" | "enum":
+            words = [wanted] if isinstance(wanted, str) else wanted
+            word = chance.choice(words)
+            slips = (word[:-1], f"{word} ", word.upper(), word.replace("_", "-").replace("*", "x"))
+            return chance.choice([slip for slip in slips if slip not in words])
+        case "minimum":
+            return wanted - chance.choice((1, chance.randint(2, 1_000)))
+        case "maximum":
+            return wanted + chance.choice((1, chance.randint(2, 1_000)))
+        case "minLength" | "minItems":
+            return good[: wanted - 1]
+        case "maxItems":
+            return (good * (wanted + 5))[: wanted + chance.randint(1, 5)]
+        case "pattern":
+            return chance.choice(_NOT_URLS)
+        case "not":
+            return good + chance.choice((" ", "人像", "é", "\n"))
+    return chance.choice(wanted)
 
 
-def image_url(chance: Chance, kind: ImageKind = "user_photo", **declared: int | str) -> str:
-    """A picture that declares what it is, within the limits of its kind; ``declared`` goes over what is chosen.
-
-    Raises ValueError for a property that is none of ``PROPERTIES``.
-    """
-    limits = catalogue.limits()["images"][_one_of(chance, "kind", kind, get_args(ImageKind))]
-    for name in declared:
-        _one_of(chance, "property", name, PROPERTIES)
-    width, height = (
-        int(declared.get(side, chance.randint(limits[f"min_{side}"], limits[f"max_{side}"])))
-        for side in ("width", "height")
-    )
-    properties: dict[str, int | str] = {"width": width, "height": height}
-    properties["bytes"] = chance.randint(min(width * height // 20, limits["max_bytes"]), limits["max_bytes"])
-    properties["format"] = chance.choice(limits["formats"]).lower()
-    if "faces" in limits:
-        properties["faces"] = limits["faces"]
-    if "min_face_px" in limits:
-        properties["face_px"] = chance.randint(limits["min_face_px"], max(limits["min_face_px"], min(width, height)))
-    if "max_angle_degrees" in limits:
-        properties["angle"] = chance.randint(0, limits["max_angle_degrees"])
-    name = f"{kind}-{chance.randint(0, 0xFFFFFF):06x}.jpg"
-    return f"https://{ASSETS_HOST}{HOST_SUFFIX}/{name}?{urlencode(properties | declared)}"
-
-
-def bad_image_url(chance: Chance, breaks: str | None = None, kind: ImageKind = "user_photo") -> BadImage:
-    """A picture just outside the limit ``breaks`` and within all others."""
-    limits = catalogue.limits()["images"][_one_of(chance, "kind", kind, get_args(ImageKind))]
-    breaks = _one_of(chance, "breaks", breaks, [limit for limit in BAD_IMAGES if limit in limits])
-    name, error = BAD_IMAGES[breaks]
-    limit = limits[breaks]
-    value: int | str
-    if breaks == "formats":
-        value = chance.choice([each for each in ("webp", "bmp", "gif", "heic") if each.upper() not in limit])
-    elif breaks == "faces":
-        value = chance.choice((limit + 1, limit - 1))
-        error = error if value else "no_human_face"
-    else:
-        value = limit - 1 if breaks.startswith("min_") else limit + 1
-    return BadImage(image_url(chance, kind, **{name: value}), breaks, error)
-
-
-def task_id(chance: Chance) -> str:
-    """A task id: a random UUID, version 4."""
-    text = f"{_bits(chance):032x}"
-    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{chance.choice('89ab')}{text[17:20]}-{text[20:]}"
-
-
-def request_id(chance: Chance) -> str:
-    """A request id: it looks like a UUID, with the vendor's 9 where the version stands."""
-    text = task_id(chance)
-    return f"{text[:14]}9{text[15:]}"
-
-
-def plan(chance: Chance) -> dict[str, Any]:
-    """A plan for a task, as JSON."""
-    progression = chance.choice(PROGRESSIONS)
-    plan: dict[str, Any] = {"progression": progression}
-    if progression == "time":
-        plan |= {"pending_ms": chance.randint(0, 60_000), "running_ms": chance.randint(0, 60_000)}
-    elif progression == "polls":
-        plan |= {"pending": chance.randint(0, 5), "running": chance.randint(0, 5)}
-    elif progression == "hold":
-        plan["in"] = chance.choice(("PENDING", "RUNNING"))
-    return {**plan, "outcome": _outcome(chance, chance.choice(OUTCOMES))}
-
-
-def task_history(chance: Chance, outcome: str | None = None) -> list[dict[str, Any]]:
-    """What a client that polls one task is answered, from PENDING to ``outcome``; the mocked vendor answers.
-
-    CANCELED is reached from PENDING, and UNKNOWN a day after the task SUCCEEDED.
-    """
-    outcome = _one_of(chance, "outcome", outcome, OUTCOMES)
-    pending_ms, running_ms = chance.randint(1, 60_000), chance.randint(1, 60_000)
-    planned = _outcome(chance, "FAILED" if outcome == "FAILED" else "SUCCEEDED")
-    plan = {"progression": "time", "pending_ms": pending_ms, "running_ms": running_ms, "outcome": planned}
-    headers = {"authorization": "Bearer sk-any", "x-dashscope-async": "enable", "x-mock-plan": json.dumps(plan)}
-    clock = VendorClock(_moment_ms(chance), frozen=True)
-    settings = Settings(seed=chance.randint(0, 999_999_999), limits="off")
-    vendor = create_simulator(settings, clock=clock)
-
-    def answer(operation: str, body: bytes = b"", **path: str) -> dict[str, Any]:
-        request = Request("POST", "", headers=headers, body=body, origin="https://dashscope.aliyuncs.com")
-        answer: dict[str, Any] = json.loads(vendor.answer(request, operation, **path).body)
-        return answer
-
-    task = answer("submit_portrait", json.dumps(submit_body(chance)).encode())["output"]["task_id"]
-    last_ms = pending_ms if outcome == "CANCELED" else pending_ms + running_ms
-    moments = [0, *sorted(chance.randint(0, last_ms - 1) for _ in range(chance.randint(0, 6))), last_ms]
-    history = []
-    for before_ms, at_ms in pairwise([0, *moments]):
-        if at_ms == pending_ms and outcome == "CANCELED":
-            answer("cancel_task", task_id=task)
-        clock.advance(f"{at_ms - before_ms}ms")
-        history.append(answer("query_task", task_id=task))
-    if outcome == "UNKNOWN":
-        clock.advance(f"{retention_ms()}ms")
-        history.append(answer("query_task", task_id=task))
-    return history
-
-
-class FaceChainProvider(BaseProvider):
-    """The makers of this module as Faker methods; the same seed gives the same values."""
-
-    def facechain_submit_body(self, mode: Mode | None = None) -> dict[str, Any]:
-        """A valid submission, of any mode when None."""
-        return submit_body(self._chance, mode)
-
-    def facechain_invalid_submit_body(self, rule: str | None = None, mode: Mode | None = None) -> InvalidBody:
-        """A submission that breaks ``rule``, or any one rule, and no other; see ``breakable_rules``."""
-        return invalid_submit_body(self._chance, rule, mode)
-
-    def facechain_api_key(self, kind: KeyKind = "sk") -> str:
-        """A key that the mocked vendor takes and the real one does not."""
-        return api_key(self._chance, kind)
-
-    def facechain_resource_id(self) -> str:
-        """The name of a trained likeness."""
-        return resource_id(self._chance)
-
-    def facechain_image_url(self, kind: ImageKind = "user_photo", **declared: int | str) -> str:
-        """A picture within the documented limits; ``width=300`` and the like declare what it is."""
-        return image_url(self._chance, kind, **declared)
-
-    def facechain_bad_image_url(self, breaks: str | None = None, kind: ImageKind = "user_photo") -> BadImage:
-        """A picture just outside one documented limit, such as ``max_bytes``."""
-        return bad_image_url(self._chance, breaks, kind)
-
-    def facechain_task_id(self) -> str:
-        """A task id, which no vendor knows."""
-        return task_id(self._chance)
-
-    def facechain_request_id(self) -> str:
-        """A request id."""
-        return request_id(self._chance)
-
-    def facechain_task_history(self, outcome: str | None = None) -> list[dict[str, Any]]:
-        """The answers to the queries of one task over time, the last one in the status ``outcome``."""
-        return task_history(self._chance, outcome)
-
-    def facechain_plan(self) -> dict[str, Any]:
-        """A plan, as ``X-Mock-Plan`` and ``plan_from_json`` take it."""
-        return plan(self._chance)
-
-    @property
-    def _chance(self) -> Chance:
-        return self.generator.random
+def _wanted(rule: str) -> Any:
+    """The word, or the words, of which the schema takes no other."""
+    found = (each for mode in MODES for each in breaches(mode) if each.rule == rule)
+    return next(each.wanted for each in found if each.keyword in ("const", "enum"))
 
 
 @cache
@@ -348,99 +345,3 @@ def _schema() -> dict[str, Any]:
 def _styles() -> Mapping[Mode, Sequence[str]]:
     *presets, template, train_free = _schema()["$defs"]["style"]["enum"]
     return {"preset": presets, "template": [template], "train_free": [train_free]}
-
-
-def _asserted(part: Mapping[str, Any], skeleton: object, place: tuple[str, ...]) -> Iterator[Breach]:
-    """The labelled assertions of ``part`` and below it that judge a submission like ``skeleton``."""
-    labels = part.get("x-rule", {})
-    for keyword, wanted in part.items():
-        rule = labels if isinstance(labels, str) else labels.get(keyword)
-        if rule is not None and keyword == "required":
-            yield from (Breach(rule, (*place, name), keyword, wanted) for name in wanted)
-        elif rule is not None and keyword in _ASSERTIONS:
-            yield Breach(rule, place, keyword, wanted)
-    below = [*part.get("allOf", ())]
-    if "$ref" in part:
-        below.append(_schema()["$defs"][part["$ref"].removeprefix("#/$defs/")])
-    if "if" in part and Draft202012Validator({**part["if"], "$defs": _schema()["$defs"]}).is_valid(skeleton):
-        below.append(part["then"])
-    for each in below:
-        yield from _asserted(each, skeleton, place)
-    for name, each in part.get("properties", {}).items():
-        yield from _asserted(each, skeleton, (*place, name))
-    if "items" in part:
-        yield from _asserted(part["items"], skeleton, (*place, _EACH))
-
-
-def _wrong(chance: Chance, breach: Breach, good: Any) -> Any:
-    """A value that fails the assertion in place of ``good``, and no other assertion."""
-    wanted = breach.wanted
-    match breach.keyword:
-        case "type":
-            is_type = Draft202012Validator.TYPE_CHECKER.is_type
-            # No model at all is what null amounts to, and that is another rule's.
-            others = _OF_EVERY_TYPE[1:] if breach.rule == "model.known" else _OF_EVERY_TYPE
-            return deepcopy(chance.choice([value for value in others if not is_type(value, wanted)]))
-        case "const" | "enum":
-            words = [wanted] if isinstance(wanted, str) else wanted
-            word = chance.choice(words)
-            slips = (word[:-1], f"{word} ", word.upper(), word.replace("_", "-").replace("*", "x"))
-            return chance.choice([slip for slip in slips if slip not in words])
-        case "minimum":
-            return wanted - chance.randint(1, 1_000)
-        case "maximum":
-            return wanted + chance.randint(1, 1_000)
-        case "minLength" | "minItems":
-            return good[: wanted - 1]
-        case "maxItems":
-            return (good * (wanted + 5))[: wanted + chance.randint(1, 5)]
-        case "pattern":
-            return chance.choice(_NOT_URLS)
-        case "not":
-            return good + chance.choice((" ", "人像", "é", "\n"))
-        case _:
-            return chance.choice(wanted)
-
-
-def _outcome(chance: Chance, status: str) -> dict[str, Any]:
-    """How a task ends. One that SUCCEEDED has a first picture, so that it succeeds whatever its ``n`` is."""
-    outcome: dict[str, Any] = {"status": status}
-    if status == "FAILED" and (error := chance.choice((None, *_failures()))):
-        outcome["error"] = error
-    if status == "SUCCEEDED" and _either(chance):
-        more = chance.randint(0, catalogue.limits()["models"][MODEL]["images_per_task"]["maximum"] - 1)
-        outcome["images"] = ["ok", *(chance.choice(("ok", {"error": "output_inspection"})) for _ in range(more))]
-    return outcome
-
-
-@cache
-def _failures() -> tuple[str, ...]:
-    """Why a task fails, as the scenarios tell it, or because of its pictures."""
-    plans = [row.plan or {} for row in catalogue.scenarios().values()]
-    told = [plan.get("outcome", {}).get("error") for plan in plans]
-    return tuple(dict.fromkeys([*filter(None, told), *(error for _, error in BAD_IMAGES.values())]))
-
-
-def _one_of(chance: Chance, name: str, given: T | None, known: Sequence[T]) -> T:
-    """``given``, or any when it is None. Raises ValueError that says what is known."""
-    if given is None:
-        return chance.choice(known)
-    if given not in known:
-        raise ValueError(f"{name} is {given!r}; it is one of {', '.join(map(str, known))}")
-    return given
-
-
-def _within(chance: Chance, limits: Mapping[str, int]) -> int:
-    return chance.randint(limits["minimum"], limits["maximum"])
-
-
-def _either(chance: Chance) -> bool:
-    return chance.choice((False, True))
-
-
-def _bits(chance: Chance) -> int:
-    return chance.randint(0, 2**128 - 1)
-
-
-def _moment_ms(chance: Chance) -> int:
-    return _YEAR_BEGINS_MS + chance.randint(0, _DAYS_MS)

@@ -1,18 +1,20 @@
-"""Test data for clients of FaceChain as Hypothesis strategies: the makers of ``provider``, with Hypothesis choosing.
+"""Test data for clients of FaceChain as Hypothesis strategies: ``FaceChainProvider`` with Hypothesis as its chance.
 
-Every choice is a draw of its own, so an example shrinks: to few fields, first words and the edge of a limit.
+Every choice is a draw, so an example shrinks: to few fields, first words, and the edge of a limit.
 
-    @given(body=submit_bodies())
-    def test_my_builder_keeps_what_it_is_given(body): ...
+    @given(body=submit_bodies("train_free"))
+    def test_my_client_sends_what_it_was_given(body): ...
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from collections.abc import Callable
+from random import Random
+from typing import Any, TypeVar
 
-from facechain_testkit import provider
-from facechain_testkit.provider import Chance, ImageKind, InvalidBody, KeyKind, Mode
+from faker import Generator
+
+from facechain_testkit.provider import FaceChainProvider, ImageKind, InvalidBody, KeyKind, Mode
 
 try:
     from hypothesis import strategies as st
@@ -21,60 +23,47 @@ except ImportError as error:
     raise ImportError(message) from error
 
 T = TypeVar("T")
-P = ParamSpec("P")
 
 
 def submit_bodies(mode: Mode | None = None) -> st.SearchStrategy[dict[str, Any]]:
     """Valid submissions, of any mode when None."""
-    return _made(provider.submit_body, mode)
+    return _made(lambda fake: fake.facechain_submit_body(mode))
 
 
 def invalid_submit_bodies(rule: str | None = None, mode: Mode | None = None) -> st.SearchStrategy[InvalidBody]:
     """Submissions that break ``rule``, or any one rule, and no other."""
-    return _made(provider.invalid_submit_body, rule, mode)
+    return _made(lambda fake: fake.facechain_invalid_submit_body(rule, mode))
 
 
 def api_keys(kind: KeyKind | None = None) -> st.SearchStrategy[str]:
     """Keys in the vendor's forms."""
-    return _made(provider.api_key, kind)
+    return _made(lambda fake: fake.facechain_api_key(kind))
 
 
 def resource_ids() -> st.SearchStrategy[str]:
     """Names of trained likenesses."""
-    return _made(provider.resource_id)
+    return _made(lambda fake: fake.facechain_resource_id())
 
 
 def image_urls(kind: ImageKind = "user_photo") -> st.SearchStrategy[str]:
     """Pictures that declare what they are, within the documented limits."""
-    return _made(provider.image_url, kind)
+    return _made(lambda fake: fake.facechain_image_url(kind))
 
 
 def plans() -> st.SearchStrategy[dict[str, Any]]:
     """Plans for a task, as JSON."""
-    return _made(provider.plan)
+    return _made(lambda fake: fake.facechain_plan())
 
 
 def task_histories(outcome: str | None = None) -> st.SearchStrategy[list[dict[str, Any]]]:
     """The answers to the queries of one task over time, from PENDING to ``outcome``."""
-    return _made(provider.task_history, outcome)
+    return _made(lambda fake: fake.facechain_task_history(outcome))
 
 
-class _Drawing:
-    """The ``Chance`` that Hypothesis decides."""
+def _made(make: Callable[[FaceChainProvider], T]) -> st.SearchStrategy[T]:
+    def made(chance: Random) -> T:
+        generator = Generator()
+        generator.random = chance
+        return make(FaceChainProvider(generator))
 
-    def __init__(self, draw: st.DrawFn) -> None:
-        self._draw = draw
-
-    def choice(self, seq: Sequence[T], /) -> T:
-        return self._draw(st.sampled_from(seq))
-
-    def randint(self, a: int, b: int, /) -> int:
-        return self._draw(st.integers(a, b))
-
-
-def _made(make: Callable[Concatenate[Chance, P], T], *args: P.args, **named: P.kwargs) -> st.SearchStrategy[T]:
-    @st.composite
-    def made(draw: st.DrawFn) -> T:
-        return make(_Drawing(draw), *args, **named)
-
-    return made()
+    return st.randoms(use_true_random=False).map(made)

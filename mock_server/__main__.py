@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         help="write base_url, admin_url, admin_token, pid there as JSON when ready",
     )
     option("--config", metavar="FILE", help="read settings from this TOML file")
-    option("--log", help="text or json (text)")
+    option("--log", help="a line for each request on standard error: text, json or off (text)")
     for name, text in (
         ("scenarios", "print every scenario, and what it is for"),
         ("errors", "print the error catalogue"),
@@ -86,12 +86,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _serve(flags: argparse.Namespace) -> int:
     from mock_server.app import create_app
+    from mock_server.log import request_log
     from mock_server.serving import serve, write_ready_file
     from mock_server.settings import names, read_settings
     from mock_server.web.control import GUARD
 
     settings = read_settings({name: getattr(flags, name, None) for name in (*names(), "config")})
-    app = create_app(settings)
+    app = create_app(settings, log=request_log(settings.log, sys.stderr))
     token = app.extensions[GUARD].token
 
     def announce(server: Server) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 
 from flask import Flask, Response, request
@@ -11,6 +12,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAll
 from contracts import catalogue
 from mock_server.clock import VendorClock
 from mock_server.core import gateway
+from mock_server.core.journal import Entry
 from mock_server.core.model import Terms
 from mock_server.core.plans import Plan
 from mock_server.core.ports import Clock
@@ -26,16 +28,20 @@ from mock_server.web.wire import SIMULATOR, flask_response, vendor_answer
 
 
 def create_app(
-    settings: Settings | None = None, *, clock: Clock | None = None, simulator: Simulator | None = None
+    settings: Settings | None = None,
+    *,
+    clock: Clock | None = None,
+    log: Callable[[Entry], None] | None = None,
+    simulator: Simulator | None = None,
 ) -> Flask:
-    """The mocked vendor as a WSGI app. Give ``clock``, or the whole ``simulator``, to choose it yourself."""
+    """The mocked vendor as a WSGI app. Give ``clock``, ``log``, or the whole ``simulator``, to choose it yourself."""
     settings = settings or Settings()
     app = Flask("mock_server", static_folder=None)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.config.update(VERSION=installed_version(), PROVIDE_AUTOMATIC_OPTIONS=False)
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    app.extensions[SIMULATOR] = simulator or create_simulator(settings, clock=clock)
+    app.extensions[SIMULATOR] = simulator or create_simulator(settings, clock=clock, log=log)
     app.extensions[GUARD] = Guard(
         settings.admin_token or secrets.token_urlsafe(18),
         LOOPBACK_NAMES | {settings.host} | set(settings.allow_host),
@@ -46,7 +52,13 @@ def create_app(
     return app
 
 
-def create_simulator(settings: Settings, *, clock: Clock | None = None, plan: Plan | None = None) -> Simulator:
+def create_simulator(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    plan: Plan | None = None,
+    log: Callable[[Entry], None] | None = None,
+) -> Simulator:
     """The vendor itself, for those who need no Flask. ``plan`` is how a task goes when nobody says otherwise."""
     terms = Terms(
         behaviours=catalogue.chosen(settings.behaviour),
@@ -61,6 +73,7 @@ def create_simulator(settings: Settings, *, clock: Clock | None = None, plan: Pl
         terms,
         clock or VendorClock(factor=settings.speed),
         MemoryWorlds(settings.seed, settings.faults, settings.scenario),
+        log,
     )
 
 

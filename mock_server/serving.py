@@ -16,7 +16,6 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import uuid4
-from wsgiref.types import WSGIApplication
 
 from waitress import wasyncore
 from waitress.channel import ClientDisconnected, HTTPChannel
@@ -29,6 +28,7 @@ from mock_server.core.model import VendorError
 from mock_server.web.line import LINE
 
 if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
     from flask import Flask
 
 THREADS = 8
@@ -140,23 +140,32 @@ class Server:
     def __init__(self, app: WSGIApplication, host: str = "127.0.0.1", port: int = 0) -> None:
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         self._map: dict[int, Any] = {}
-        self._server = create_server(
-            app,
-            map=self._map,
-            host=host,
-            port=port,
-            threads=THREADS,
-            ident=SERVER,
-            connection_limit=MOST_CONNECTIONS,
-            asyncore_use_poll=True,
-            max_request_body_size=MOST_BODY_BYTES,
-            channel_request_lookahead=1,  # so that a client's leaving is noticed while it waits
-            clear_untrusted_proxy_headers=False,
-        )
+        dispatcher = ThreadedTaskDispatcher()
+        try:
+            self._server = create_server(
+                app,
+                map=self._map,
+                _dispatcher=dispatcher,
+                host=host,
+                port=port,
+                ipv6=":" in host,  # a name that has addresses of both kinds is served on one of them
+                ident=SERVER,
+                connection_limit=MOST_CONNECTIONS,
+                asyncore_use_poll=True,
+                max_request_body_size=MOST_BODY_BYTES,
+                channel_request_lookahead=1,  # so that a client's leaving is noticed while it waits
+                clear_untrusted_proxy_headers=False,
+            )
+        except OSError:
+            wasyncore.close_all(self._map)
+            raise
+        dispatcher.set_thread_count(THREADS)
         self._server.channel_class = _Channel
         self._server.spare = self._spare = _SpareThreads(self._server.task_dispatcher)
         self._thread: threading.Thread | None = None
         self._stopping = False
+        self._waking = threading.RLock()
+        """Held while the trigger is pulled and while it is closed, which must not meet: its number may be reused."""
         self.host = host
         self.port = int(self._server.effective_port)
 
@@ -166,11 +175,23 @@ class Server:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
 
+    def waker(self) -> int:
+        """The descriptor that ends the server's wait when a byte is written to it."""
+        descriptor: int = self._server.trigger.trigger
+        os.set_blocking(descriptor, False)
+        return descriptor
+
     def run(self) -> None:
         """Serve in this thread until ``stop``."""
-        wasyncore.loop(map=self._map, use_poll=True)
+        while not self._stopping:
+            wasyncore.loop(map=self._map, use_poll=True, count=1)
+        wasyncore.dispatcher.close(self._server)  # the port alone; its own ``close`` would close the trigger too
+        for channel in list(self._server.active_channels.values()):
+            channel.close()
         self._spare.close()
         self._server.task_dispatcher.shutdown(timeout=0.1)
+        with self._waking:
+            wasyncore.close_all(self._map)
 
     def start(self) -> None:
         """Serve in a thread of its own until ``stop``."""
@@ -179,9 +200,10 @@ class Server:
 
     def stop(self) -> None:
         """Close the port and every connection. Safe from any thread, from a signal handler, and once more."""
-        if not self._stopping:
-            self._stopping = True
-            self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._map))
+        self._stopping = True
+        with self._waking:
+            if self._map:  # not closed yet
+                self._server.trigger.pull_trigger()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
@@ -206,10 +228,12 @@ def serve(app: Flask, host: str, port: int, announce: Callable[[Server], None]) 
     server = Server(app, host, port)
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
+        signal.set_wakeup_fd(-1)
         server.stop()
 
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, stop)
+    signal.set_wakeup_fd(server.waker())  # else a signal that comes just before the wait would end it 30 s later
     announce(server)
     server.run()
 

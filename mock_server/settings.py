@@ -54,7 +54,7 @@ class Settings:
         if self.scenario is not None:
             catalogue.scenario(self.scenario)
         _one_of("limits", self.limits, ("documented", "off"))
-        _one_of("log", self.log, ("json", "text"))
+        _one_of("log", self.log, ("text", "json", "off"))
         catalogue.chosen(self.behaviour)
         if not 0 <= self.port <= 65_535:
             raise ValueError(f"port is {self.port}; it is a number from 0 (any free one) to 65535")

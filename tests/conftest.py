@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from unittest import mock
@@ -96,7 +96,7 @@ class Vendor:
         """Submit ``body`` as JSON, or ``data`` as it is; ``plan`` is queued for it first."""
         if plan is not None:
             assert self.admin("POST", "plans", plan).status_code == 201
-        content = {} if "data" in more else {"json": body}
+        content: dict[str, Any] = {} if "data" in more else {"json": body}
         return self.vendor_call("POST", path, **content, **more)
 
     def submitted(self, body: object = PRESET, **more: Any) -> str:
@@ -124,7 +124,7 @@ class Vendor:
     def cancel(self, task_id: str, **more: Any) -> TestResponse:
         return self.vendor_call("POST", f"{TASKS}/{task_id}/cancel", **more)
 
-    def links(self, task_id: str, **more: Any) -> list[str]:
+    def links(self, task_id: str, **more: Any) -> Sequence[str]:
         """The result links of a task that has ended well."""
         return [result["url"] for result in self.output(task_id, **more)["results"] if "url" in result]
 

@@ -250,6 +250,11 @@ def _output(body: dict[str, Any]) -> dict[str, Any]:
     return dict(body.get("output", {}))
 
 
+def _request_id(body: dict[str, Any]) -> dict[str, Any]:
+    """The id of the request, unless another fault has taken it away."""
+    return {name: body[name] for name in ("request_id",) if name in body}
+
+
 def _without_field(body: dict[str, Any], fault: Fault) -> dict[str, Any]:
     first, _, rest = fault.place.partition(".")
     if not rest:
@@ -275,15 +280,12 @@ def _backwards(body: dict[str, Any], _fault: Fault) -> dict[str, Any]:
     total = output.get("task_metrics", {}).get("TOTAL", 1)
     metrics = {"TOTAL": total, "SUCCEEDED": 0, "FAILED": 0}
     earlier = {name: output[name] for name in kept if name in output}
-    return {
-        "request_id": body["request_id"],
-        "output": {**earlier, "task_status": "RUNNING", "task_metrics": metrics},
-    }
+    return {**_request_id(body), "output": {**earlier, "task_status": "RUNNING", "task_metrics": metrics}}
 
 
 def _lagging(body: dict[str, Any], _fault: Fault) -> dict[str, Any]:
     return {
-        "request_id": body["request_id"],
+        **_request_id(body),
         "output": {"task_id": _output(body).get("task_id", ""), "task_status": "UNKNOWN"},
     }
 
@@ -327,7 +329,31 @@ def fault_from_json(given: object) -> Fault:
         raise ValueError(f"a fault of kind {fault.kind} has stage poll")
     if fault.least_ms > fault.most_ms:
         raise ValueError(f"fault.least_ms is {fault.least_ms}, above most_ms {fault.most_ms}")
+    _require_chance(fault)
     return fault
+
+
+def _require_chance(fault: Fault) -> None:
+    """Raises ValueError for a fault that could never strike, so that nobody waits for it."""
+    if fault.route is not None and fault.route not in _ROUTES_OF[fault.stage]:
+        raise ValueError(
+            f"a fault at stage {fault.stage} never meets {fault.route}, but {', '.join(_ROUTES_OF[fault.stage])}"
+        )
+    for name, stages in _KNOWN_AT.items():
+        if getattr(fault, name) is not None and fault.stage not in stages:
+            raise ValueError(f"fault.{name} is not known yet at stage {fault.stage}, but at {', '.join(stages)}")
+    if fault.when is not None and fault.kind in REFUSING:
+        raise ValueError(f"a fault of kind {fault.kind} comes before the task is looked at, so it has no when")
+
+
+_ROUTES_OF = {
+    "before": tuple(route for route in ROUTES if route != "fetch_picture"),
+    "submit": ("submit_portrait",),
+    "accepted": ("submit_portrait",),
+    "poll": ("query_task",),
+    "link": ("fetch_picture",),
+}
+_KNOWN_AT = {"account": STAGES[1:], "scenario": STAGES[1:], "task_id": STAGES[2:], "when": ("poll",)}
 
 
 def fault_to_json(fault: Fault) -> dict[str, Any]:

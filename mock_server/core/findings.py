@@ -10,13 +10,16 @@ from itertools import pairwise
 from typing import Any
 
 from contracts import catalogue
-from mock_server.core.journal import Entry
+from mock_server.core.journal import MOST_BODY_BYTES, Entry
 from mock_server.core.ledger import Line
-from mock_server.core.model import TaskStatus
+from mock_server.core.model import Task, TaskStatus
 
 FINAL = frozenset({"SUCCEEDED", "FAILED", "CANCELED", "UNKNOWN"})
 LEVELS = ("must", "should", "may")
 SECOND_MS = 1_000
+LAG_MS = 30_000
+"""So long after its first query a client may take UNKNOWN for a replica that has not heard of the task yet."""
+
 THROTTLED = (429, 503)
 LOST_ON_THE_WIRE = frozenset({"reset", "empty", "cut", "hang"})
 TRAIN_FREE = "train_free_portrait_url_template"
@@ -56,7 +59,12 @@ class _Hit:
 
 
 def findings(entries: Sequence[Entry], lines: Sequence[Line]) -> list[Finding]:
-    """Everything that these requests and submissions earned, the gravest first."""
+    """Everything that these requests and submissions earned, the gravest first.
+
+    What the journal has forgotten is held against nobody.
+    """
+    kept = {entry.trace.number for entry in entries}
+    lines = [line for line in lines if line.number in kept]
     found: list[Finding] = []
     for look in _LOOKS:
         found += [_finding(hit) for hit in look(entries, lines)]
@@ -107,7 +115,7 @@ def _broken_rules(entries: Sequence[Entry], _lines: Sequence[Line]) -> Iterator[
         yield _Hit("breaks-contract", _numbers(hits), f"{rule}{place}: {first.problem}", rule)
 
 
-_CONTRACT = ("auth.", "async.", "route.", "body.", "model.", "portrait.", "workspace.", "list.", "rate.")
+_CONTRACT = ("auth.", "async.", "route.", "body.", "model.", "portrait.", "workspace.", "list.")
 
 
 def _repeated_submissions(_entries: Sequence[Entry], lines: Sequence[Line]) -> Iterator[_Hit]:
@@ -141,6 +149,8 @@ def _tasks_left(entries: Sequence[Entry], lines: Sequence[Line]) -> Iterator[_Hi
             continue
         if task.status == TaskStatus.CANCELED.value or (not line.answered and line.account not in listed and not seen):
             continue
+        if _never_ends(task) and any(seen):
+            continue
         numbers = (line.number, *_numbers(polls[task.id])[-1:])
         if task.status == TaskStatus.FAILED.value:
             yield _Hit("failure-unseen", numbers, f"task {task.id} FAILED after the last query")
@@ -154,6 +164,11 @@ def _is_final(status: str | None, planned: str | None) -> bool:
     if status is None:
         return False
     return status == planned or status in FINAL - {"UNKNOWN"}
+
+
+def _never_ends(task: Task) -> bool:
+    """A held task goes on until a test releases it, so a client that looked and left has kept a deadline."""
+    return task.plan.progression == "hold" and task.released_ms is None
 
 
 def _unfetched_pictures(entries: Sequence[Entry], lines: Sequence[Line]) -> Iterator[_Hit]:
@@ -174,24 +189,37 @@ def _unfetched_pictures(entries: Sequence[Entry], lines: Sequence[Line]) -> Iter
 
 def _fast_polls(entries: Sequence[Entry], _lines: Sequence[Line]) -> Iterator[_Hit]:
     for task_id, polls in _polls_by_task(entries).items():
-        hits = [
-            later
+        pauses = [
+            (later.trace.at_ms - earlier.trace.at_ms, later)
             for earlier, later in pairwise(polls)
-            if later.trace.at_ms - earlier.trace.at_ms < SECOND_MS and earlier.status not in THROTTLED
+            if earlier.status not in THROTTLED
         ]
+        hits = [later for pause_ms, later in pauses if pause_ms < SECOND_MS]
         if hits:
-            least = min(later.trace.at_ms - earlier.trace.at_ms for earlier, later in pairwise(polls))
+            least = min(pause_ms for pause_ms, _ in pauses)
             yield _Hit("polled-too-fast", _numbers(hits), f"task {task_id} was queried again after {max(least, 0)} ms")
 
 
-def _polls_after_end(entries: Sequence[Entry], lines: Sequence[Line]) -> Iterator[_Hit]:
-    ends = {line.task.id: line.task.outcome.status for line in lines if line.task.outcome is not None}
+def _polls_after_end(entries: Sequence[Entry], _lines: Sequence[Line]) -> Iterator[_Hit]:
     for task_id, polls in _polls_by_task(entries).items():
-        ended = next((i for i, entry in enumerate(polls) if _is_final(_seen(entry), ends.get(task_id))), None)
+        first_ms = polls[0].trace.at_ms
+        ended = next((i for i, entry in enumerate(polls) if _shows_end(entry, first_ms)), None)
         later = [] if ended is None else polls[ended + 1 :]
         if ended is not None and later:
             what = f"task {task_id} was queried {len(later)} times after it was seen as {_seen(polls[ended])}"
             yield _Hit("polled-after-end", _numbers([polls[ended], *later]), what)
+
+
+def _shows_end(entry: Entry, first_ms: int) -> bool:
+    """Whether the answer tells a client to stop, when its first query was at ``first_ms``.
+
+    UNKNOWN does, but not within ``LAG_MS``: a client cannot tell a lagging replica from a task that is not there.
+    A word that no page names tells nothing, and a late answer may have missed the client.
+    """
+    status = _seen(entry)
+    if status == TaskStatus.UNKNOWN.value and (entry.trace.faults or entry.trace.at_ms - first_ms < LAG_MS):
+        return False
+    return status in FINAL and not entry.wire
 
 
 def _hasty_retries(entries: Sequence[Entry], _lines: Sequence[Line]) -> Iterator[_Hit]:
@@ -243,7 +271,7 @@ def _odd_fields(entries: Sequence[Entry], _lines: Sequence[Line]) -> Iterator[_H
 
 
 def _content(entry: Entry) -> dict[str, Any] | None:
-    if entry.trace.operation != "submit_portrait" or entry.body_bytes > len(entry.body):
+    if entry.trace.operation != "submit_portrait" or entry.body_bytes > MOST_BODY_BYTES:
         return None
     try:
         content = json.loads(entry.body)

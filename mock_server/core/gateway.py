@@ -98,11 +98,12 @@ def admit(request: Request, keys: KeyRing, terms: Terms) -> ApiKey:
     return key
 
 
-def refuse_key(request: Request, key: ApiKey, session_scenario: str | None) -> None:
+def refuse_key(request: Request, key: ApiKey, session_scenario: str | None, trace: Trace) -> None:
     """Raises VendorError (401) when a scenario of key, header or session says that the key is no good."""
     for name in (key.scenario, request.headers.get(SCENARIO_HEADER), session_scenario):
         row = catalogue.scenarios().get(name or "")
         if row is not None and row.refuse == "invalid_api_key":
+            trace.scenarios = (row.name,)
             raise VendorError(row.refuse, rule="auth.key.invalid", problem=f"scenario {row.name} says so")
 
 

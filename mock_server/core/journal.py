@@ -38,7 +38,21 @@ _SECRET = re.compile(
 )
 """What looks like a key of the vendor's, and what stands under a name that says it is secret."""
 
-_MARKS = ("sk-", "st-", "sk_", "st_", "sk%2", "st%2", "ltai", "key", "token", "secret", "signature", "password", "policy")
+_MARKS = (
+    "sk-",
+    "st-",
+    "sk_",
+    "st_",
+    "sk%2",
+    "st%2",
+    "ltai",
+    "key",
+    "token",
+    "secret",
+    "signature",
+    "password",
+    "policy",
+)
 """Without one of these there is nothing in a text to blot out, which is quicker to see."""
 
 _LEAST_KEY = 8
@@ -106,16 +120,17 @@ class Journal:
             self._number += 1
             return Trace(self._number, self._epoch, at_ms, session)
 
-    def end(self, trace: Trace, request: Request, reply: Reply, done_ms: int) -> None:
-        """Keep the request; one that began before the journal was cleared is not kept."""
+    def end(self, trace: Trace, request: Request, reply: Reply, done_ms: int) -> Entry:
+        """Keep the request, unless it began before the journal was cleared; gives it as it is kept."""
         entry = _entry(trace, request, reply, done_ms)
         with self._lock:
             if trace.epoch != self._epoch:
-                return
+                return entry
             self._entries.append(entry)
             self._bytes += entry.size
             while len(self._entries) > MOST_ENTRIES or self._bytes > MOST_BYTES:
                 self._bytes -= self._entries.popleft().size
+        return entry
 
     def clear(self) -> None:
         """Forget every request. Numbers go on, so that none names two requests."""

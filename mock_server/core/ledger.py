@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from contracts import catalogue
@@ -16,14 +16,14 @@ MOST_LINES = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One accepted submission. ``intent`` is a digest of its body; ``repeats`` the task it asked for again."""
+    """One accepted submission. ``intent`` is a digest of its body; ``repeats`` the task it pays for once more."""
 
     number: int
     account: str
     intent: str
     task: Task
     answered: bool
-    repeats: str | None
+    repeats: str | None = None
 
 
 class Ledger:
@@ -32,30 +32,42 @@ class Ledger:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._lines: deque[Line] = deque(maxlen=MOST_LINES)
-        self._latest: dict[tuple[str, str], Task] = {}
 
     def enter(self, number: int, account: str, intent: str, task: Task, *, answered: bool) -> None:
         """Write down an accepted submission; ``answered`` tells whether its answer was sent on its way."""
         with self._lock:
-            first = self._latest.get((account, intent))
-            is_alive = first is not None and (first.ended_ms is None or first.ended_ms > task.submitted_ms)
-            repeats = first.id if first is not None and is_alive else None
-            self._lines.append(Line(number, account, intent, task, answered, repeats))
-            if not is_alive:
-                self._latest[(account, intent)] = task
-                if len(self._latest) > MOST_LINES:
-                    del self._latest[next(iter(self._latest))]
+            self._lines.append(Line(number, account, intent, task, answered))
 
     def lines(self) -> list[Line]:
         """Every accepted submission, in order."""
         with self._lock:
-            return list(self._lines)
+            lines = list(self._lines)
+        return _with_repeats(lines)
 
     def clear(self) -> None:
         """Forget every submission."""
         with self._lock:
             self._lines.clear()
-            self._latest.clear()
+
+
+def _with_repeats(lines: list[Line]) -> list[Line]:
+    """The lines, each that asks for what an earlier task was still at work on with the id of that task.
+
+    A task that was cancelled pays for nothing and is repeated by none.
+    """
+    alive: dict[tuple[str, str], deque[Task]] = {}
+    judged = []
+    for line in lines:
+        task = line.task
+        if task.status == TaskStatus.CANCELED.value:
+            judged.append(line)
+            continue
+        same = alive.setdefault((line.account, line.intent), deque())
+        while same and same[0].ended_ms is not None and same[0].ended_ms <= task.submitted_ms:
+            same.popleft()
+        judged.append(replace(line, repeats=same[0].id) if same else line)
+        same.append(task)
+    return judged
 
 
 def ledger_to_json(lines: list[Line]) -> dict[str, Any]:
@@ -100,7 +112,7 @@ def _row(line: Line, price: float) -> dict[str, Any]:
         "settled": settled,
         "answered": line.answered,
     }
-    if line.repeats is not None and task.status != TaskStatus.CANCELED.value:
+    if line.repeats is not None:
         row["repeats"] = line.repeats
     return row
 

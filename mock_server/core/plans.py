@@ -9,6 +9,7 @@ from typing import Any, Literal
 from contracts import catalogue
 
 Progression = Literal["time", "polls", "immediate", "hold"]
+_OWN_FIELDS = {"time": ("pending_ms", "running_ms"), "polls": ("pending", "running")}
 PROGRESSIONS = ("time", "polls", "immediate", "hold")
 LONGEST_MS = 30 * 24 * 3_600_000
 MOST_POLLS = 1_000_000
@@ -105,11 +106,11 @@ def outcome_from_json(given: object) -> Outcome:
 
 
 def plan_to_json(plan: Plan) -> dict[str, Any]:
-    """The plan as ``plan_from_json`` reads it, without what is at its default."""
+    """The plan as ``plan_from_json`` reads it, whatever its default; without what does not matter."""
     blank = Plan()
     shown: dict[str, Any] = {"progression": plan.progression}
     for name in ("pending_ms", "running_ms", "pending", "running"):
-        if getattr(plan, name) != getattr(blank, name):
+        if name in _OWN_FIELDS.get(plan.progression, ()) or getattr(plan, name) != getattr(blank, name):
             shown[name] = getattr(plan, name)
     if plan.progression == "hold":
         shown["in"] = plan.hold_in

@@ -9,7 +9,7 @@ from typing import Any
 from mock_server.core import gateway, oss, portraits, tasks
 from mock_server.core.faults import ENDING, KINDS, Fault, Moment, refusal, spoiled
 from mock_server.core.gateway import Call
-from mock_server.core.journal import Trace
+from mock_server.core.journal import Entry, Trace
 from mock_server.core.keys import KeyRing
 from mock_server.core.model import Reply, Request, Terms, VendorError
 from mock_server.core.ports import Clock, World, Worlds
@@ -26,12 +26,13 @@ OPERATIONS: dict[str, Operation] = {
 
 
 class Simulator:
-    """One vendor: its terms, its clock, and a world for each session."""
+    """One vendor: its terms, its clock, and a world for each session. ``log`` is told of every request."""
 
-    def __init__(self, terms: Terms, clock: Clock, worlds: Worlds) -> None:
+    def __init__(self, terms: Terms, clock: Clock, worlds: Worlds, log: Callable[[Entry], None] | None = None) -> None:
         self.terms = terms
         self.clock = clock
         self.worlds = worlds
+        self._log = log
         self._keys = KeyRing(terms)
 
     def answer(self, request: Request, operation: str | None, *, allowed: Sequence[str] = (), **path: str) -> Reply:
@@ -74,7 +75,7 @@ class Simulator:
                 raise refusal(fault)
         key = gateway.admit(request, self._keys, self.terms)
         trace.account, trace.key_id = key.account, key.id
-        gateway.refuse_key(request, key, world.scenario)
+        gateway.refuse_key(request, key, world.scenario, trace)
         run = OPERATIONS[gateway.require_route(request, trace.operation, allowed)]
         call = Call(request, key, trace.session, world, self.terms, trace.at_ms, request_id, trace, struck)
         return gateway.answered(call, run(call, **path), done_ms=self.clock.now_ms())
@@ -85,7 +86,9 @@ class Simulator:
         wire = world.faults.wire(struck)
         if wire is not None:
             reply = replace(reply, wire=wire)
-        world.journal.end(trace, request, reply, self.clock.now_ms())
+        entry = world.journal.end(trace, request, reply, self.clock.now_ms())
+        if self._log is not None:
+            self._log(entry)
         return reply
 
     def broken(self) -> Reply:

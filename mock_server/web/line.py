@@ -15,6 +15,7 @@ LINE = "facechain.line"
 
 LONGEST_HOLD_S = 600
 LOOK_S = 0.02
+LOOK_WHILE_WAITING_MS = 200
 
 
 class Line(Protocol):
@@ -49,15 +50,14 @@ class PoliteLine:
 def troubled(body: bytes, wire: Wire, line: Line, clock: Clock) -> Iterator[bytes]:
     """The body, piece by piece, as ``wire`` lets it through."""
     if wire.delay_ms:
-        with line.waiting():
-            clock.wait_ms(wire.delay_ms)
+        _wait(wire.delay_ms, line, clock)
     if wire.kind == "hang":
         _hold(line)
         line.drop(reset=False)
     if wire.kind in ("reset", "empty"):
         line.drop(reset=wire.kind == "reset")
     if wire.kind == "cut":
-        yield body[: wire.bytes]
+        yield body[: max(wire.bytes, 1)]  # without a byte of the body the server would not send the headers
         line.drop(reset=False)
     if wire.kind != "dribble":
         yield body
@@ -65,8 +65,21 @@ def troubled(body: bytes, wire: Wire, line: Line, clock: Clock) -> Iterator[byte
     step = max(wire.bytes, 1)
     for start in range(0, len(body), step):
         yield body[start : start + step]
-        with line.waiting():
-            clock.wait_ms(wire.pause_ms)
+        _wait(wire.pause_ms, line, clock)
+
+
+def _wait(ms: int, line: Line, clock: Clock) -> None:
+    """Wait until ``ms`` of the clock have passed, or the client has left."""
+    if isinstance(line, PoliteLine):
+        clock.wait_ms(ms)
+        return
+    until_ms = clock.now_ms() + ms
+    with line.waiting():
+        while not clock.frozen and not line.is_gone():
+            left_ms = until_ms - clock.now_ms()
+            if left_ms <= 0:
+                break
+            clock.wait_ms(min(left_ms, max(round(LOOK_WHILE_WAITING_MS * clock.factor), 1)))
 
 
 def _hold(line: Line) -> None:

@@ -318,6 +318,11 @@ def framed(*headers: str, body: bytes = b"") -> bytes:
     return written("POST", SUBMIT, None, *headers) + body
 
 
+def submissions(served: Served, key: str = KEY["Authorization"]) -> int:
+    """How many tasks an account has submitted."""
+    return int(served.app.test_client().get("/api/v1/tasks", headers={"Authorization": key}).get_json()["total"])
+
+
 TEN_MEGABYTES = b'{"model": "' + b"m" * 10_000_000 + b'"}'
 
 
@@ -365,9 +370,9 @@ def test_a_body_of_the_wrong_size_or_framing_is_refused(served: Served, raw: byt
     ],
 )
 def test_half_a_request_is_not_answered_and_submits_nothing(served: Served, raw: bytes) -> None:
-    before = len(served.app.test_client().get("/api/v1/tasks", headers=KEY).data)
+    before = submissions(served)
     assert served.exchange(raw, finished=True) is None
-    assert len(served.app.test_client().get("/api/v1/tasks", headers=KEY).data) == before
+    assert submissions(served) == before
 
 
 # -- request lines, methods and headers --------------------------------------------------------------------------------
@@ -632,8 +637,7 @@ def test_a_client_may_leave_at_any_byte_and_half_a_request_submits_nothing(serve
             if abrupt:
                 leaver.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     assert served.is_quiet()
-    listed = served.app.test_client().get("/api/v1/tasks", headers={"Authorization": key}).get_json()
-    assert listed["total"] == 0
+    assert submissions(served, key) == 0
 
 
 def test_a_client_may_leave_before_its_answer_comes(served: Served) -> None:
@@ -673,6 +677,38 @@ def test_many_idle_connections_leave_room_for_one_more(served: Served) -> None:
     finally:
         for each in idle:
             each.close()
+    assert answer is not None
+    assert answer.status == 200
+
+
+def test_a_server_may_be_stopped_in_the_middle_of_calls(served: Served) -> None:
+    def call(server: Server) -> None:
+        with suppress(OSError), socket.create_connection((server.host, server.port), timeout=PATIENCE_S) as line:
+            while line.send(written("GET", "/api/v1/tasks/x", close=False)) and line.recv(4_096):
+                pass
+
+    for _ in range(20):
+        with running(served.app) as server:
+            callers = [threading.Thread(target=call, args=(server,)) for _ in range(4)]
+            for caller in callers:
+                caller.start()
+            assert Served(served.app, server).exchange(written("GET", "/api/v1/tasks/x")) is not None
+        for caller in callers:
+            caller.join(PATIENCE_S)
+        assert not any(caller.is_alive() for caller in callers)
+
+
+def test_a_name_with_two_addresses_is_served_on_one_port(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = socket.getaddrinfo
+
+    def both(host: str, port: int, family: int = 0, *more: int) -> list[Any]:
+        hosts = ["127.0.0.1"] if family == socket.AF_INET else ["::1", "127.0.0.1"]
+        return [found for each in hosts for found in real(each, port, 0, *more)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", both)
+    with running(served.app, "localhost") as server:
+        monkeypatch.undo()
+        answer = Served(served.app, server).exchange(written("GET", "/api/v1/tasks/x"))
     assert answer is not None
     assert answer.status == 200
 

@@ -98,9 +98,7 @@ met first under each."""
 every_pair = pytest.mark.parametrize(
     ("winner", "loser"), list(combinations(OF_THE_TASK, 2)), ids=lambda carrier: str(carrier.__name__)
 )
-every_carrier_of_the_task = pytest.mark.parametrize(
-    "carrier", OF_THE_TASK, ids=lambda carrier: str(carrier.__name__)
-)
+every_carrier_of_the_task = pytest.mark.parametrize("carrier", OF_THE_TASK, ids=lambda carrier: str(carrier.__name__))
 
 
 @pytest.mark.parametrize("second", ASKED)

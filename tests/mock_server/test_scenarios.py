@@ -254,7 +254,8 @@ def course_of(client: Client) -> Course:
         if task_id:
             break
         client.vendor.later(1_000)
-    queries, results, past_ms = [], [], 0
+    queries, past_ms = [], 0
+    results: list[dict[str, Any]] = []
     for at_ms in LOOKS_MS if task_id else ():
         client.vendor.later(at_ms - past_ms)
         past_ms = at_ms
@@ -270,7 +271,9 @@ def course_of(client: Client) -> Course:
 def test_a_scenario_keeps_its_promise_by_every_carrier(vendor: Vendor, carrier: Carrier, name: str) -> None:
     promised = COURSES[name]
     if carrier is by_queue and catalogue.scenario(name).refuse is not None:
-        promised = replace(HAPPY, submissions=(promised.submissions[0], ACCEPTED))  # a refusal uses up what asked for it
+        promised = replace(
+            HAPPY, submissions=(promised.submissions[0], ACCEPTED)
+        )  # a refusal uses up what asked for it
     assert course_of(carrier(vendor, name)) == promised
 
 

@@ -1,0 +1,113 @@
+"""The store in memory: one step at a time, one world a session, bounded."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from mock_server.core.model import Account, Task
+from mock_server.core.plans import Plan
+from mock_server.stores import memory
+from mock_server.stores.memory import MemoryWorlds
+
+UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
+
+@pytest.fixture
+def worlds() -> MemoryWorlds:
+    return MemoryWorlds(7)
+
+
+def task_of(id_: str) -> Task:
+    return Task(id_, "key", "request", "f_idcard_male", 1, 0, Plan())
+
+
+def test_what_a_step_changed_is_kept(worlds: MemoryWorlds) -> None:
+    world = worlds.open("")
+
+    def add(account: Account) -> int:
+        account.tasks["one"] = task_of("one")
+        account.submissions_ms = (5,)
+        return 3
+
+    assert world.change("acme", add) == 3
+    assert world.change("acme", lambda account: account.submissions_ms) == (5,)
+    assert world.change("globex", lambda account: account.submissions_ms) == ()
+    assert [(name, task.id) for name, task in world.tasks()] == [("acme", "one")]
+    assert world.accounts() == ["acme", "globex"]
+
+
+def test_steps_of_one_account_never_overlap(worlds: MemoryWorlds) -> None:
+    world = worlds.open("")
+
+    def count(account: Account) -> None:
+        account.slot_free_ms = account.slot_free_ms + 1
+
+    with ThreadPoolExecutor(8) as threads:
+        for _ in range(2_000):
+            threads.submit(world.change, "acme", count)
+    assert world.change("acme", lambda account: account.slot_free_ms) == 2_000
+
+
+def test_plans_come_out_as_they_went_in(worlds: MemoryWorlds) -> None:
+    world = worlds.open("")
+    plans = [Plan(running_ms=number) for number in range(3)]
+    for plan in plans:
+        world.queue_plan(plan)
+    assert world.queued_plans() == plans
+    assert [world.next_plan() for _ in range(4)] == [*plans, None]
+    world.queue_plan(plans[0])
+    world.clear_plans()
+    assert world.next_plan() is None
+
+
+def test_the_queue_of_plans_is_bounded(worlds: MemoryWorlds, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "MOST_QUEUED_PLANS", 2)
+    world = worlds.open("")
+    world.queue_plan(Plan())
+    world.queue_plan(Plan())
+    with pytest.raises(ValueError, match="2 plans are queued already; clear them with DELETE plans"):
+        world.queue_plan(Plan())
+
+
+def test_ids_are_random_uuids_that_the_seed_decides(worlds: MemoryWorlds) -> None:
+    ids = [worlds.open("").new_id() for _ in range(1_000)]
+    assert all(UUID4.fullmatch(id_) for id_ in ids)
+    assert len(set(ids)) == 1_000
+    again, other = MemoryWorlds(7), MemoryWorlds(8)
+    assert [again.open("").new_id() for _ in range(3)] == ids[:3]
+    assert other.open("").new_id() != ids[0] != worlds.open("another session").new_id()
+
+
+def test_worlds_are_apart_until_they_are_cleared(worlds: MemoryWorlds) -> None:
+    one = worlds.open("one")
+    one.queue_plan(Plan())
+    assert worlds.open("one") is one
+    assert worlds.open("two").queued_plans() == []
+    worlds.clear("one")
+    worlds.clear("never opened")
+    assert worlds.open("one").queued_plans() == []
+
+
+def test_the_session_unused_longest_is_forgotten_first(
+    worlds: MemoryWorlds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "MOST_SESSIONS", 2)
+    kept, lost = worlds.open("kept"), worlds.open("lost")
+    worlds.open("kept")
+    worlds.open("third")
+    assert worlds.open("kept") is kept
+    assert worlds.open("lost") is not lost
+
+
+def test_clearing_the_tasks_leaves_the_windows(worlds: MemoryWorlds) -> None:
+    world = worlds.open("")
+
+    def fill(account: Account) -> None:
+        account.tasks["one"] = task_of("one")
+        account.queue.append(account.tasks["one"])
+        account.submissions_ms, account.slot_free_ms = (5,), 9
+
+    world.change("acme", fill)
+    world.clear_tasks()
+    assert world.change("acme", lambda account: account) == Account(submissions_ms=(5,))
