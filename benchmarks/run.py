@@ -33,7 +33,7 @@ WORST = 2.0
 """So many times its recorded ratio may a poll cost before a quick run fails: far outside the noise."""
 FEW = 100
 
-_SERVE = ("serve", "--limits", "off", "--api-key", KEY, "--port")
+_SERVE = ("serve", "--limits", "off", "--log", "off", "--api-key", KEY, "--port")
 OURS = ("-m", "mock_server", *_SERVE)
 WITHOUT_FAST = (
     "-c",

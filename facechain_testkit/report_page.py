@@ -11,6 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.resources import files
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any
@@ -25,10 +26,13 @@ if TYPE_CHECKING:
     from facechain_testkit.report import Totals
 
 MOST_TESTS = 500
-MOST_ROWS = 4_000
-MOST_FINDINGS = 1_000
 MOST_TEXT = 300
-_LIMITS = (200, 100, 60, 40, 25, 15, 10, 6, 4, 2, 1)
+MOST_ROWS = 3_500
+MOST_FINDINGS = 1_000
+MOST_LANES = 1_500
+"""Of all tests together, so that the page stays small."""
+
+_LIMITS = (200, 100, 60, 40, 25, 16, 12, 8, 7, 6, 5, 4, 3, 2, 1)
 
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -143,11 +147,16 @@ class _Test:
         self.summary = summary
         self.tasks: list[Mapping[str, Any]] = summary["tasks"]
         self.findings: list[Mapping[str, Any]] = summary["findings"]
-        self.runs = _runs(summary["requests"])
-        self.start_ms = min(
-            [request["at_ms"] for request in summary["requests"]] + [task["submitted_ms"] for task in self.tasks],
-            default=0,
-        )
+
+    @cached_property
+    def runs(self) -> list[_Run]:
+        return _runs(self.summary["requests"])
+
+    @cached_property
+    def start_ms(self) -> int:
+        """The moment that the others are counted from."""
+        asked = [request["at_ms"] for request in self.summary["requests"]]
+        return min(asked + [task["submitted_ms"] for task in self.tasks], default=0)
 
     @property
     def gravity(self) -> int:
@@ -168,6 +177,15 @@ class _Test:
 
         chosen = sorted(range(len(self.runs)), key=weight)[:most]
         return [self.runs[position] for position in sorted(chosen)]
+
+
+@dataclass(frozen=True)
+class _Most:
+    """How much of each test the page has room for."""
+
+    rows: int
+    findings: int
+    lanes: int
 
 
 def _most_of_each(lengths: Sequence[int], most: int) -> int:
@@ -318,11 +336,14 @@ def _missing_item(item: Item) -> str:
 
 def _tests(tests: Sequence[_Test]) -> str:
     listed = tests[:MOST_TESTS]
-    most_rows = _most_of_each([len(test.runs) for test in listed], MOST_ROWS)
-    most_findings = _most_of_each([len(test.findings) for test in listed], MOST_FINDINGS)
+    most = _Most(
+        rows=_most_of_each([len(test.runs) for test in listed], MOST_ROWS),
+        findings=_most_of_each([len(test.findings) for test in listed], MOST_FINDINGS),
+        lanes=min(_MOST_LANES, _most_of_each([len(test.tasks) for test in listed], MOST_LANES)),
+    )
     opened = sum(test.gravity == 0 for test in listed) <= 20
     blocks = [
-        _test(test, most_rows, most_findings, is_open=test.gravity == 0 and (opened or position < 5))
+        _test(test, most, is_open=test.gravity == 0 and (opened or position < 5))
         for position, test in enumerate(listed)
     ]
     left = len(tests) - len(listed)
@@ -341,7 +362,7 @@ def _legend() -> str:
     return f'<p class="legend">{named}<span class="marks">{marks}</span></p>'
 
 
-def _test(test: _Test, most_rows: int, most_findings: int, *, is_open: bool) -> str:
+def _test(test: _Test, most: _Most, *, is_open: bool) -> str:
     summary = test.summary
     counts = summary["counts"]
     badges = "".join(
@@ -353,9 +374,9 @@ def _test(test: _Test, most_rows: int, most_findings: int, *, is_open: bool) -> 
     place = f'<span class="path">{_text(path)}</span>' if path else ""
     sums = [_plural(counts["tasks"], "task"), _plural(counts["requests"], "request")]
     sums += [f"{money(summary['ledger']['expected'])} CNY"] if counts["tasks"] else []
-    runs = test.kept(most_rows)
+    runs = test.kept(most.rows)
     content = (
-        _findings(test, runs, most_findings) + _timeline(test, runs) + _table(test, runs)
+        _findings(test, runs, most.findings) + _timeline(test, runs, most.lanes) + _table(test, runs)
         if test.runs or test.findings
         else '<p class="lead">No request came.</p>'
     )
@@ -529,12 +550,12 @@ def _is_forgotten_by(task: Mapping[str, Any], at_ms: int) -> bool:
     return task["ended_ms"] is not None and task["ended_ms"] + retention_ms() <= at_ms
 
 
-def _timeline(test: _Test, runs: Sequence[_Run]) -> str:
+def _timeline(test: _Test, runs: Sequence[_Run], most: int) -> str:
     """The picture of a test: a lane for each task, and the requests under them on the same axis of time."""
     if not runs:
         return ""
     axis = _Axis(test, runs)
-    lanes = test.tasks[: min(_MOST_LANES, len(runs))]
+    lanes = test.tasks[:most]
     top = len(lanes) * _LANE + 8
     lane_of = {task["id"]: i for i, task in enumerate(lanes)}
     parts = [_stem(axis, run, lane_of, top) for run in runs]

@@ -136,6 +136,11 @@ class Faults:
                 for name, fault in self._added.items()
             ]
 
+    @property
+    def quiet(self) -> bool:
+        """Whether none was added, by hand or by the profile."""
+        return not self._added
+
     def strike(self, moment: Moment, kinds: tuple[str, ...]) -> list[Fault]:
         """The faults of these kinds that strike now: the scenario's first, then those added, in order."""
         if not moment.scenarios and not self._added:

@@ -147,12 +147,12 @@ def _tasks_left(entries: Sequence[Entry], lines: Sequence[Line]) -> Iterator[_Hi
         seen = [_seen(entry) for entry in polls[task.id]]
         if any(_is_final(status, task.outcome.status if task.outcome else None) for status in seen):
             continue
-        if task.status == TaskStatus.CANCELED.value or (not line.answered and line.account not in listed and not seen):
+        if task.status == TaskStatus.CANCELED or (not line.answered and line.account not in listed and not seen):
             continue
         if _never_ends(task) and any(seen):
             continue
         numbers = (line.number, *_numbers(polls[task.id])[-1:])
-        if task.status == TaskStatus.FAILED.value:
+        if task.status == TaskStatus.FAILED:
             yield _Hit("failure-unseen", numbers, f"task {task.id} FAILED after the last query")
         else:
             last = next((status for status in reversed(seen) if status), "never queried")
@@ -179,7 +179,7 @@ def _unfetched_pictures(entries: Sequence[Entry], lines: Sequence[Line]) -> Iter
             asked[entry.trace.task_id].add(entry.trace.picture)
     for line in lines:
         task = line.task
-        shown = [entry for entry in polls[task.id] if _seen(entry) == TaskStatus.SUCCEEDED.value]
+        shown = [entry for entry in polls[task.id] if _seen(entry) == TaskStatus.SUCCEEDED]
         missing = [number for number in task.good_pictures if number not in asked[task.id]]
         if shown and missing:
             pictures = ", ".join(str(number) for number in missing)
@@ -217,7 +217,7 @@ def _shows_end(entry: Entry, first_ms: int) -> bool:
     A word that no page names tells nothing, and a late answer may have missed the client.
     """
     status = _seen(entry)
-    if status == TaskStatus.UNKNOWN.value and (entry.trace.faults or entry.trace.at_ms - first_ms < LAG_MS):
+    if status == TaskStatus.UNKNOWN and (entry.trace.faults or entry.trace.at_ms - first_ms < LAG_MS):
         return False
     return status in FINAL and not entry.wire
 

@@ -45,7 +45,9 @@ class Call:
 
     def strike(self, stage: str, kinds: tuple[str, ...], *, status: str | None = None) -> list[Fault]:
         """The faults of these kinds that strike at this stage, noted as such."""
-        trace = self.trace
+        trace, faults = self.trace, self.world.faults
+        if not trace.scenarios and faults.quiet:
+            return []
         moment = Moment(
             stage,
             self.now_ms,
@@ -55,7 +57,7 @@ class Call:
             trace.scenarios,
             status,
         )
-        found = self.world.faults.strike(moment, kinds)
+        found = faults.strike(moment, kinds)
         self.struck.extend(found)
         return found
 

@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from mock_server.core.model import Reply, Request
@@ -32,7 +33,7 @@ KEPT_HEADERS = (
 """Only these are kept. Of ``Authorization`` just its scheme and a digest of the key stay."""
 
 _SECRET = re.compile(
-    r"(?<![A-Za-z0-9])(?:sk|st)(?:[-_]|%2[Dd])[A-Za-z0-9][A-Za-z0-9_-]{4,}|(?:sk|st)-[A-Za-z0-9_-]{16,}"
+    r"(?<![A-Za-z0-9])(?:sk|st)(?:[-_]|%2[Dd])[A-Za-z0-9][A-Za-z0-9._-]{4,}|(?:sk|st)-[A-Za-z0-9._-]{16,}"
     r"|LTAI[A-Za-z0-9]{8,}"
     r"|((?i:key|keyid|token|secret|signature|password|policy)[\"']?\s{0,2}[=:]\s{0,2}[\"']?)[^&\s\"',}]+"
 )
@@ -99,9 +100,8 @@ class Entry:
 
     @property
     def size(self) -> int:
-        """Roughly how many bytes the entry takes."""
-        headers = sum(len(value) for _, value in self.headers)
-        return 600 + len(self.path) + len(self.query) + len(self.body) + headers + len(self.trace.problem)
+        """Roughly how many bytes the entry takes; headers are shared, as a client sends the same ones each time."""
+        return 800 + len(self.path) + len(self.query) + len(self.body) + len(self.trace.problem)
 
 
 class Journal:
@@ -205,18 +205,36 @@ def _authorization(given: str, key_id: str | None) -> str:
     return f"Bearer {shown}" if rest and scheme.lower() == "bearer" else shown
 
 
+@lru_cache(maxsize=256)
+def _kept_headers(
+    authorization: str, key_id: str | None, values: tuple[str | None, ...]
+) -> tuple[tuple[str, str], ...]:
+    """The headers to keep, without secrets; remembered, because a client sends the same ones each time."""
+    named = zip(KEPT_HEADERS, values, strict=True)
+    kept = [
+        (name, _redacted(value[: 2 * MOST_TEXT], authorization)[:MOST_TEXT])
+        for name, value in named
+        if value is not None
+    ]
+    if authorization:
+        kept.append(("authorization", _authorization(authorization, key_id)))
+    return tuple(kept)
+
+
+def _redacted(text: str, authorization: str) -> str:
+    """``text`` without secrets, those among them that the request itself was authorized by."""
+    for word in authorization.split():
+        if len(word) >= _LEAST_KEY:
+            text = text.replace(word, "[redacted]")
+    return without_secrets(text)
+
+
 def _entry(trace: Trace, request: Request, reply: Reply, done_ms: int) -> Entry:
-    own_key = request.headers.get("authorization", "").strip().rpartition(" ")[2]
+    authorization = request.headers.get("authorization", "")
 
     def kept(text: str, most: int = MOST_TEXT) -> str:
-        text = text[: 2 * most]
-        if len(own_key) >= _LEAST_KEY and own_key in text:
-            text = text.replace(own_key, "[redacted]")
-        return without_secrets(text)[:most]
+        return _redacted(text[: 2 * most], authorization)[:most]
 
-    headers = [(name, kept(request.headers[name])) for name in KEPT_HEADERS if name in request.headers]
-    if "authorization" in request.headers:
-        headers.append(("authorization", _authorization(request.headers["authorization"], trace.key_id)))
     if trace.problem:
         trace.place, trace.problem = kept(trace.place), kept(trace.problem)
     if trace.session:
@@ -228,7 +246,7 @@ def _entry(trace: Trace, request: Request, reply: Reply, done_ms: int) -> Entry:
         method=request.method[:20],
         path=kept(request.path),
         query=kept(request.query) if request.query else "",
-        headers=tuple(headers),
+        headers=_kept_headers(authorization, trace.key_id, tuple(map(request.headers.get, KEPT_HEADERS))),
         body=kept(request.body[: 2 * MOST_BODY_BYTES].decode("utf-8", "replace"), MOST_BODY_BYTES).encode()
         if request.body
         else b"",

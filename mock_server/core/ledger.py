@@ -59,7 +59,7 @@ def _with_repeats(lines: list[Line]) -> list[Line]:
     judged = []
     for line in lines:
         task = line.task
-        if task.status == TaskStatus.CANCELED.value:
+        if task.status == TaskStatus.CANCELED:
             judged.append(line)
             continue
         same = alive.setdefault((line.account, line.intent), deque())

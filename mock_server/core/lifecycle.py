@@ -67,7 +67,7 @@ def settle_all(account: Account, now_ms: int) -> None:
 
 def cancel(task: Task, now_ms: int) -> bool:
     """End a task that is still PENDING; False when it is not, rule ``task.cancel.pending``."""
-    if task.status != TaskStatus.PENDING.value:
+    if task.status != TaskStatus.PENDING:
         return False
     task.ended_ms, task.outcome = now_ms, CANCELED
     return True

@@ -21,6 +21,9 @@ class TaskStatus(str, Enum):
     UNKNOWN = "UNKNOWN"
 
 
+_PENDING, _RUNNING = TaskStatus.PENDING.value, TaskStatus.RUNNING.value
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One HTTP request, free of any framework. Header names are lower case; ``path`` is decoded."""
@@ -130,12 +133,12 @@ class Task:
         """The status in the vendor's words. A scenario may end a task in a word nobody has seen."""
         if self.outcome is not None:
             return self.outcome.status
-        return TaskStatus.PENDING.value if self.scheduled_ms is None else TaskStatus.RUNNING.value
+        return _PENDING if self.scheduled_ms is None else _RUNNING
 
     @property
     def pictures(self) -> tuple[str | None, ...]:
         """One entry a picture of a task that SUCCEEDED: None for a good one, else the reason it failed."""
-        if self.outcome is None or self.outcome.status != TaskStatus.SUCCEEDED.value:
+        if self.outcome is None or self.outcome.status != TaskStatus.SUCCEEDED:
             return ()
         planned = self.outcome.images[: self.n]
         return planned + (None,) * (self.n - len(planned))

@@ -56,7 +56,7 @@ class Simulator:
         except VendorError as error:
             trace.rule, trace.place, trace.problem, trace.error = error.rule, error.place, error.problem, error.reason
             reply = gateway.refused(error, request_id, self.terms, now_ms)
-        return self._finished(request, spoiled(reply, struck), world, trace, struck)
+        return self._finished(request, reply, world, trace, struck)
 
     def _served(
         self,
@@ -69,7 +69,8 @@ class Simulator:
         path: dict[str, str],
     ) -> Reply:
         """The answer when nothing is wrong. Raises VendorError."""
-        struck += world.faults.strike(Moment("before", trace.at_ms, trace.operation or ""), KINDS)
+        if not world.faults.quiet:
+            struck += world.faults.strike(Moment("before", trace.at_ms, trace.operation or ""), KINDS)
         for fault in struck:
             if fault.kind in ENDING:
                 raise refusal(fault)
@@ -82,10 +83,9 @@ class Simulator:
 
     def _finished(self, request: Request, reply: Reply, world: World, trace: Trace, struck: list[Fault]) -> Reply:
         """The reply as it goes on the line, and a note of it in the journal."""
-        trace.faults = [fault.id for fault in struck]
-        wire = world.faults.wire(struck)
-        if wire is not None:
-            reply = replace(reply, wire=wire)
+        if struck:
+            trace.faults = [fault.id for fault in struck]
+            reply = replace(spoiled(reply, struck), wire=world.faults.wire(struck))
         entry = world.journal.end(trace, request, reply, self.clock.now_ms())
         if self._log is not None:
             self._log(entry)
@@ -108,4 +108,4 @@ class Simulator:
         trace.operation = "fetch_picture"
         struck: list[Fault] = []
         reply = oss.fetch(request, key, world, self.terms, trace, struck)
-        return self._finished(request, spoiled(reply, struck), world, trace, struck)
+        return self._finished(request, reply, world, trace, struck)

@@ -144,19 +144,19 @@ def _answer(call: Call, task: Task) -> dict[str, Any]:
     """Everything of a query's answer but its ``request_id``. A time that has not come is left out."""
     status = task.status
     output: dict[str, Any] = {"task_id": task.id, "task_status": status}
-    if status == TaskStatus.UNKNOWN.value:
+    if status == TaskStatus.UNKNOWN:
         return {"output": output}
     output["submit_time"] = vendor_time(task.submitted_ms)
     if task.scheduled_ms is not None:
         output["scheduled_time"] = vendor_time(task.scheduled_ms)
     if task.ended_ms is not None:
         output["end_time"] = vendor_time(task.ended_ms, millis=call.terms.behaviours["end-time"] == "millis")
-    if status == TaskStatus.FAILED.value:
+    if status == TaskStatus.FAILED:
         return {
             "output": {**output, **_failure(task)},
             **_failed_usage(call.terms.behaviours["failed-usage"]),
         }
-    if status == TaskStatus.SUCCEEDED.value:
+    if status == TaskStatus.SUCCEEDED:
         output["results"] = _results(call, task)
         delivered = task.delivered
         output["task_metrics"] = _metrics(task.n, delivered, task.n - delivered)

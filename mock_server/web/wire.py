@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from functools import lru_cache
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from flask import Response, current_app, request
@@ -12,6 +13,9 @@ from flask import Response, current_app, request
 from mock_server.core.model import Reply, Request
 from mock_server.core.simulator import Simulator
 from mock_server.web.line import LINE, PoliteLine, troubled
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 MOST_BODY_BYTES = 1_048_576
 SIMULATOR = "facechain-simulator"
@@ -27,20 +31,29 @@ def simulator() -> Simulator:
 def plain_request() -> Request:
     """The current request without Flask. A body is read up to one byte past the limit."""
     environ = request.environ
-    headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")}
+    headers = {_header_name(name): value for name, value in environ.items() if name[:5] == "HTTP_"}
     if "CONTENT_TYPE" in environ:
         headers["content-type"] = environ["CONTENT_TYPE"]
     host = headers.get("host", "")
     if not is_host(host):
         host = f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
+    has_body = (
+        environ.get("CONTENT_LENGTH") or "HTTP_TRANSFER_ENCODING" in environ or environ.get("wsgi.input_terminated")
+    )
     return Request(
         method=request.method,
         path=request.path,
         query=environ.get("QUERY_STRING", ""),
         headers=headers,
-        body=request.stream.read(MOST_BODY_BYTES + 1),
+        body=request.stream.read(MOST_BODY_BYTES + 1) if has_body else b"",
         origin=f"{environ['wsgi.url_scheme']}://{host}",
     )
+
+
+@lru_cache(maxsize=256)
+def _header_name(variable: str) -> str:
+    """``x-mock-session`` for ``HTTP_X_MOCK_SESSION``."""
+    return variable[5:].replace("_", "-").lower()
 
 
 @lru_cache(maxsize=64)
@@ -52,18 +65,26 @@ def is_host(text: str) -> bool:
         return False
 
 
+class ExactResponse(Response):
+    """A reply that goes out with exactly the headers that the core chose, past what Flask would add or look up."""
+
+    def __init__(self, reply: Reply, pieces: Iterable[bytes]) -> None:
+        super().__init__(status=reply.status)
+        self._reply = reply
+        self._pieces = pieces
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        headers = [*self._reply.headers, ("content-length", str(len(self._reply.body)))]
+        start_response(self.status, headers)
+        return () if environ["REQUEST_METHOD"] == "HEAD" else self._pieces
+
+
 def flask_response(reply: Reply) -> Response:
-    """The reply as Flask sends it, with exactly the headers that the core chose, and the line's troubles."""
-    body: bytes | Iterator[bytes] = reply.body
-    if reply.wire is not None:
-        line = request.environ.get(LINE) or PoliteLine()
-        body = troubled(reply.body, reply.wire, line, simulator().clock)
-    response = Response(body, reply.status)
-    response.headers.clear()
-    response.headers.extend(reply.headers)
-    if reply.wire is not None:
-        response.headers["content-length"] = str(len(reply.body))
-    return response
+    """The reply as Flask sends it, with the line's troubles."""
+    if reply.wire is None:
+        return ExactResponse(reply, (reply.body,))
+    line = request.environ.get(LINE) or PoliteLine()
+    return ExactResponse(reply, troubled(reply.body, reply.wire, line, simulator().clock))
 
 
 def vendor_answer(operation: str | None, *, allowed: tuple[str, ...] = (), **path: str) -> Response:

@@ -60,7 +60,7 @@ def test_the_vendor_takes_a_valid_submission(mode: Mode | None) -> None:
     takes()
 
 
-@steadily(300)
+@steadily(150)
 @given(invalid_submit_bodies())
 def test_the_vendor_refuses_an_invalid_submission_by_the_rule_it_names(invalid: InvalidBody) -> None:
     answer = submitted(invalid.body)
@@ -71,7 +71,7 @@ def test_the_vendor_refuses_an_invalid_submission_by_the_rule_it_names(invalid: 
 
 @pytest.mark.parametrize("rule", breakable_rules())
 def test_a_rule_is_broken_when_it_is_named(rule: str) -> None:
-    @steadily(15)
+    @steadily(6)
     @given(invalid_submit_bodies(rule))
     def is_broken(invalid: InvalidBody) -> None:
         assert invalid.rule == rule

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,7 +66,7 @@ def program(name: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+def answers(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """What each block printed, run by one shell in the order of the page against a fresh server."""
     program("curl")
     folder = tmp_path_factory.mktemp("admin-docs")
@@ -78,7 +77,13 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
         done = subprocess.run(
             [program("bash"), "-eu", "-c", script],
             cwd=folder,
-            env={"PATH": os.environ["PATH"], "CURL_HOME": str(folder), "BASE": server.url, "TOKEN": TOKEN, "no_proxy": "*"},
+            env={
+                "PATH": os.environ["PATH"],
+                "CURL_HOME": str(folder),
+                "BASE": server.url,
+                "TOKEN": TOKEN,
+                "no_proxy": "*",
+            },
             capture_output=True,
             text=True,
             encoding="utf-8",
@@ -86,7 +91,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
             check=False,
         )
     assert done.returncode == 0, done.stderr
-    yield done.stdout.split(f"{BETWEEN}\n")
+    return done.stdout.split(f"{BETWEEN}\n")
 
 
 @pytest.mark.parametrize("number", range(len(BLOCKS)), ids=lambda n: f"{n}-{BLOCKS[n].heading}")
@@ -122,13 +127,13 @@ def differences(shown: Any, answer: Any, place: str = "$") -> list[str]:
 
 
 def test_the_page_shows_every_route_of_the_admin_api() -> None:
-    calls = re.findall(r"curl -s (?:-X (\w+) )?\"?\$BASE(/__admin/[^\s\"?]+)", "\n".join(block.lines for block in BLOCKS))
+    calls = re.findall(
+        r"curl -s (?:-X (\w+) )?\"?\$BASE(/__admin/[^\s\"?]+)", "\n".join(block.lines for block in BLOCKS)
+    )
     shown = {(method or "GET", path.replace("$TASK", "{task_id}")) for method, path in calls}
     shown = {(method, re.sub(r"/fault-1$", "/{fault_id}", path)) for method, path in shown}
     shown = {(method, re.sub(r"/1$", "/{number}", path)) for method, path in shown}
-    routes = {
-        (method.upper(), path) for path, item in catalogue.admin_openapi()["paths"].items() for method in item
-    }
+    routes = {(method.upper(), path) for path, item in catalogue.admin_openapi()["paths"].items() for method in item}
     assert shown == routes
 
 

@@ -148,14 +148,12 @@ def test_deferred_still_refuses_what_comes_before_the_fields() -> None:
         assert answer.get_json()["message"].startswith(code)
 
 
-def test_a_deferred_refusal_cannot_be_cancelled_and_uses_no_queued_plan() -> None:
+def test_a_deferred_refusal_fails_the_task_whatever_was_planned_for_it() -> None:
     vendor = Vendor(behaviour={"validation-timing": "deferred"})
-    wrong = vendor.submitted(preset(n=9), plan=HELD)
+    task = vendor.submitted(preset(n=9), plan=HELD)
     vendor.later(100)
-    assert vendor.cancel(wrong).status_code == 400
-    right = vendor.submitted()
-    vendor.later(10_000)
-    assert vendor.status(right) == "RUNNING"
+    assert vendor.cancel(task).status_code == 400
+    assert vendor.status(task) == "FAILED"
 
 
 def test_a_task_of_five_pictures_gives_five_links() -> None:

@@ -61,9 +61,7 @@ Move = Callable[[VendorClock], object]
         ([lambda clock: clock.freeze(), lambda clock: clock.reset()], 2_000),
     ],
 )
-def test_two_real_seconds_after_these_moves(
-    clock: VendorClock, hand: Hand, moves: list[Move], after_ms: int
-) -> None:
+def test_two_real_seconds_after_these_moves(clock: VendorClock, hand: Hand, moves: list[Move], after_ms: int) -> None:
     for move in moves:
         move(clock)
     hand.seconds += 2
@@ -110,7 +108,25 @@ def test_a_duration_is_read(given: str | float, milliseconds: int) -> None:
 
 @pytest.mark.parametrize(
     "given",
-    ["", " ", "5", "1 h", "h", "-1s", "1y", "1hh", "1s,", "3651d", "9" * 400 + "h", -1, True, None, [], float("nan"), 1e300],
+    [
+        "",
+        " ",
+        "5",
+        "1 h",
+        "h",
+        "-1s",
+        "1y",
+        "1hh",
+        "1s,",
+        "3651d",
+        "9" * 400 + "h",
+        -1,
+        True,
+        None,
+        [],
+        float("nan"),
+        1e300,
+    ],
 )
 def test_what_is_no_duration_is_refused(given: Any) -> None:
     with pytest.raises(ValueError, match="is not a duration from 0 to 10 years"):

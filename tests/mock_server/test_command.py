@@ -26,13 +26,22 @@ from mock_server.settings import names
 STOPS_WITHIN_S = 1.0
 """The aim is 0.2 s, and here it takes a hundredth; a busy machine that runs tests side by side gets some slack."""
 
-COMMANDS = ["serve", "errors", "rules", "behaviours", "contracts", "version"]
+COMMANDS = ["serve", "scenarios", "errors", "rules", "behaviours", "contracts", "version"]
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("FACECHAIN_MOCK_")}
 
 
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["version"]) == 0
     assert capsys.readouterr().out == f"facechain-mock {installed_version()}\n"
+
+
+def test_every_scenario_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["scenarios"]) == 0
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert [line.split()[0] for line in lines] == list(catalogue.scenarios())
+    for row, line in zip(catalogue.scenarios().values(), lines, strict=True):
+        assert row.evidence in line
+        assert row.does in line
 
 
 def test_every_error_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,8 +117,8 @@ def test_a_wrong_command_is_explained(arguments: list[str], text: str, capsys: p
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["--profile", "wild"], "facechain-mock: profile is 'wild'; it is one of calm, real"),
-        (["--host", "0.0.0.0"], "facechain-mock: host is 0.0.0.0, which other machines may reach"),
+        (["--profile", "wild"], "facechain-mock: profile is 'wild'; it is one of calm, real, hostile"),
+        (["--host", "192.0.2.1"], "facechain-mock: host is 192.0.2.1, which other machines may reach"),
         (["--behaviour", "end-time=never"], "facechain-mock: unknown choice for end-time 'never'"),
         (["--config", "nowhere.toml"], "facechain-mock: cannot read nowhere.toml: No such file or directory"),
     ],

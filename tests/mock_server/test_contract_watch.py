@@ -62,15 +62,16 @@ def test_a_good_answer_is_left_alone(vendor: Vendor) -> None:
 def test_the_hook_fails_the_test_that_met_a_bad_answer(
     pytester: pytest.Pytester, marked: str, outcomes: dict[str, int]
 ) -> None:
-    pytester.makeconftest("from tests.conftest import _every_answer_keeps_the_contract, pytest_configure, vendor")
+    pytester.makeconftest("from tests.conftest import _every_answer_keeps_the_contract, pytest_configure")
     pytester.makepyfile(f"""
         import pytest
         from mock_server.core import simulator
+        from tests.conftest import Vendor
 
         {marked}
-        def test_it(vendor, monkeypatch):
+        def test_it(monkeypatch):
             monkeypatch.setitem(simulator.OPERATIONS, "query_task", lambda call, task_id: {{"output": None}})
-            vendor.query("1111")
+            Vendor().query("1111")
     """)
     result = pytester.runpytest_inprocess("-p", "no:randomly", "-p", "no:asyncio")
     result.assert_outcomes(**outcomes)

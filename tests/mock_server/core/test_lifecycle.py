@@ -64,8 +64,8 @@ def test_a_status_is_spelled_as_in_the_schema() -> None:
             {9: "RUNNING", 10: "FAILED", 86_400_000: "FAILED"},
         ),
         (plan(progression="time", outcome={"status": "SUSPENDED"}), {0: "SUSPENDED"}),
-        (plan(progression="hold"), {0: "RUNNING", 3 * HOUR - 1: "RUNNING", 3 * HOUR: "FAILED"}),
-        (plan(progression="hold", **{"in": "PENDING"}), {0: "PENDING", 3 * HOUR - 1: "PENDING", 3 * HOUR: "FAILED"}),
+        (plan(progression="hold"), {0: "RUNNING", 3 * HOUR: "RUNNING", 30 * HOUR: "RUNNING"}),
+        (plan(progression="hold", **{"in": "PENDING"}), {0: "PENDING", 3 * HOUR: "PENDING", 30 * HOUR: "PENDING"}),
         (plan(progression="polls", pending=1), {0: "PENDING", 3 * HOUR - 1: "PENDING", 3 * HOUR: "FAILED"}),
         (plan(progression="time", running_ms=3 * HOUR), {3 * HOUR - 1: "RUNNING", 3 * HOUR: "SUCCEEDED"}),
         (plan(progression="time", running_ms=3 * HOUR + 1), {3 * HOUR - 1: "RUNNING", 3 * HOUR: "FAILED"}),
@@ -73,9 +73,7 @@ def test_a_status_is_spelled_as_in_the_schema() -> None:
         (plan(progression="time", pending_ms=3 * HOUR + 1), {3 * HOUR - 1: "PENDING", 3 * HOUR: "FAILED"}),
     ],
 )
-def test_a_task_is_where_its_plan_says_at_every_moment(
-    given: Plan, expected: dict[int, str], queued: bool
-) -> None:
+def test_a_task_is_where_its_plan_says_at_every_moment(given: Plan, expected: dict[int, str], queued: bool) -> None:
     one = Account()
     watched = submitted(one, given, queued=queued)
     for at_ms, status in expected.items():
@@ -165,7 +163,9 @@ def test_a_free_slot_does_not_shorten_the_wait_that_is_planned() -> None:
     assert [times(task) for task in (first, second, third)] == [(200, 1_000), (1_100, 1_900), (5_200, 6_000)]
 
 
-@pytest.mark.parametrize("looks", [[10_000], [0, 500, 999, 1_000, 1_001, 1_799, 1_800, 10_000], list(range(0, 4_000, 7))])
+@pytest.mark.parametrize(
+    "looks", [[10_000], [0, 500, 999, 1_000, 1_001, 1_799, 1_800, 10_000], list(range(0, 4_000, 7))]
+)
 def test_how_often_somebody_looks_changes_nothing(looks: list[int]) -> None:
     account = Account()
     tasks = [submitted(account, A_SECOND, at_ms=at_ms) for at_ms in (0, 10, 20)]
@@ -195,7 +195,8 @@ def test_a_cancelled_task_at_the_end_of_the_queue_holds_up_nobody() -> None:
 
 def test_a_task_that_times_out_frees_the_slot() -> None:
     account = Account()
-    first, second = submitted(account, plan(progression="hold")), submitted(account, A_SECOND, at_ms=1_000)
+    first = submitted(account, plan(progression="time", running_ms=4 * HOUR))
+    second = submitted(account, A_SECOND, at_ms=1_000)
     assert status_at(account, second, 3 * HOUR - 1) == "PENDING"
     assert status_at(account, second, 3 * HOUR) == "RUNNING"
     assert times(first) == (0, 3 * HOUR)
@@ -213,9 +214,17 @@ def test_a_task_that_waited_too_long_fails_without_having_run() -> None:
     assert (third.status, times(third)) == ("SUCCEEDED", (3 * HOUR, 3 * HOUR + 800))
 
 
+def test_a_task_behind_one_that_is_held_times_out_all_the_same() -> None:
+    account = Account()
+    submitted(account, plan(progression="hold"))
+    waiting = submitted(account, A_SECOND, at_ms=1_000)
+    assert [status_at(account, waiting, 3 * HOUR + at_ms) for at_ms in (999, 1_000)] == ["PENDING", "FAILED"]
+    assert times(waiting) == (None, 3 * HOUR + 1_000)
+
+
 def test_the_timeout_is_told_as_the_vendor_tells_it() -> None:
     account = Account()
-    task = submitted(account, plan(progression="hold"))
+    task = submitted(account, plan(progression="polls", pending=1))
     assert status_at(account, task, 3 * HOUR) == "FAILED"
     assert task.outcome is not None
     row = catalogue.errors()[task.outcome.error or ""]

@@ -69,7 +69,7 @@ def test_a_plan_is_read(given: dict[str, Any], plan: Plan) -> None:
         ({"outcome": {"status": "RUNNING"}}, "plan.outcome.status is 'RUNNING'; it is a final status"),
         ({"outcome": {"status": "failed"}}, "plan.outcome.status is 'failed'"),
         ({"outcome": {"status": None}}, "plan.outcome.status is None"),
-        ({"outcome": {"error": "algo_eror"}}, "plan.outcome.error is 'algo_eror', which is not in the error catalogue; "),
+        ({"outcome": {"error": "algo_eror"}}, "plan.outcome.error is 'algo_eror', which is not in the error catalogue"),
         ({"outcome": {"error": "algo_eror"}}, "nearest is 'algo_error'"),
         ({"outcome": {"error": ["algo_error"]}}, "plan.outcome.error is ['algo_error']"),
         ({"outcome": {"images": "ok"}}, "plan.outcome.images is a list of at most"),
@@ -99,9 +99,7 @@ plans = st.one_of(
     st.builds(Plan, st.just("time"), counts, counts, outcome=outcomes),
     st.builds(Plan, st.just("polls"), pending=counts, running=counts, outcome=outcomes),
     st.builds(Plan, st.just("immediate"), outcome=outcomes),
-    st.builds(
-        Plan, st.just("hold"), counts, counts, hold_in=st.sampled_from(["PENDING", "RUNNING"]), outcome=outcomes
-    ),
+    st.builds(Plan, st.just("hold"), counts, counts, hold_in=st.sampled_from(["PENDING", "RUNNING"]), outcome=outcomes),
 )
 
 

@@ -6,12 +6,13 @@ from hypothesis import strategies as st
 
 from mock_server.core.quota import WINDOW_MS, admit
 
+NOTHING: tuple[int, ...] = ()
 STEPS = st.lists(st.integers(-2_500, 1_500), max_size=40)
 
 
 def admitted(times: list[int], limit: int) -> list[bool]:
     """Which of the requests at these times are admitted."""
-    window: tuple[int, ...] = ()
+    window = NOTHING
     verdicts = []
     for at in times:
         after = admit(window, at, limit)
@@ -37,7 +38,7 @@ def test_two_fit_into_any_second(times: list[int], verdicts: list[bool]) -> None
 
 @given(gaps=st.lists(st.integers(0, 1_500), max_size=60), limit=st.integers(1, 5))
 def test_while_time_goes_forward_no_window_holds_more_and_none_is_wasted(gaps: list[int], limit: int) -> None:
-    now_ms, window, record = 0, (), []  # type: ignore[var-annotated]
+    now_ms, window, record = 0, NOTHING, list[int]()
     for gap in gaps:
         now_ms += gap
         after = admit(window, now_ms, limit)
@@ -51,7 +52,7 @@ def test_while_time_goes_forward_no_window_holds_more_and_none_is_wasted(gaps: l
 
 @given(steps=STEPS, limit=st.integers(1, 5))
 def test_wherever_the_clock_goes_the_window_is_short_sorted_and_recent(steps: list[int], limit: int) -> None:
-    now_ms, window = 0, ()  # type: ignore[var-annotated]
+    now_ms, window = 0, NOTHING
     for step in steps:
         now_ms += step
         after = admit(window, now_ms, limit)
@@ -68,7 +69,7 @@ def test_wherever_the_clock_goes_the_window_is_short_sorted_and_recent(steps: li
 @settings(max_examples=50)
 @given(steps=STEPS, limit=st.integers(1, 5))
 def test_after_a_second_of_rest_there_is_room_wherever_the_clock_was(steps: list[int], limit: int) -> None:
-    now_ms, window = 0, ()  # type: ignore[var-annotated]
+    now_ms, window = 0, NOTHING
     for step in steps:
         now_ms += step
         window = admit(window, now_ms, limit) or window

@@ -7,8 +7,9 @@ import pytest
 
 from mock_server.core.model import Account, Task
 from mock_server.core.plans import Plan
+from mock_server.core.scenarios import Asked
 from mock_server.stores import memory
-from mock_server.stores.memory import MemoryWorlds
+from mock_server.stores.memory import MemoryWorld, MemoryWorlds
 
 UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
@@ -49,25 +50,31 @@ def test_steps_of_one_account_never_overlap(worlds: MemoryWorlds) -> None:
     assert world.change("acme", lambda account: account.slot_free_ms) == 2_000
 
 
+def taken(world: MemoryWorld) -> Asked | None:
+    first = world.first_plan()
+    world.take_plan()
+    return first
+
+
 def test_plans_come_out_as_they_went_in(worlds: MemoryWorlds) -> None:
     world = worlds.open("")
-    plans = [Plan(running_ms=number) for number in range(3)]
+    plans = [Asked(Plan(running_ms=number)) for number in range(3)]
     for plan in plans:
         world.queue_plan(plan)
     assert world.queued_plans() == plans
-    assert [world.next_plan() for _ in range(4)] == [*plans, None]
+    assert [taken(world) for _ in range(4)] == [*plans, None]
     world.queue_plan(plans[0])
     world.clear_plans()
-    assert world.next_plan() is None
+    assert world.first_plan() is None
 
 
 def test_the_queue_of_plans_is_bounded(worlds: MemoryWorlds, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "MOST_QUEUED_PLANS", 2)
     world = worlds.open("")
-    world.queue_plan(Plan())
-    world.queue_plan(Plan())
+    world.queue_plan(Asked(Plan()))
+    world.queue_plan(Asked(Plan()))
     with pytest.raises(ValueError, match="2 plans are queued already; clear them with DELETE plans"):
-        world.queue_plan(Plan())
+        world.queue_plan(Asked(Plan()))
 
 
 def test_ids_are_random_uuids_that_the_seed_decides(worlds: MemoryWorlds) -> None:
@@ -81,7 +88,7 @@ def test_ids_are_random_uuids_that_the_seed_decides(worlds: MemoryWorlds) -> Non
 
 def test_worlds_are_apart_until_they_are_cleared(worlds: MemoryWorlds) -> None:
     one = worlds.open("one")
-    one.queue_plan(Plan())
+    one.queue_plan(Asked(Plan()))
     assert worlds.open("one") is one
     assert worlds.open("two").queued_plans() == []
     worlds.clear("one")
@@ -89,9 +96,7 @@ def test_worlds_are_apart_until_they_are_cleared(worlds: MemoryWorlds) -> None:
     assert worlds.open("one").queued_plans() == []
 
 
-def test_the_session_unused_longest_is_forgotten_first(
-    worlds: MemoryWorlds, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_session_unused_longest_is_forgotten_first(worlds: MemoryWorlds, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "MOST_SESSIONS", 2)
     kept, lost = worlds.open("kept"), worlds.open("lost")
     worlds.open("kept")

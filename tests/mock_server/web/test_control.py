@@ -49,7 +49,7 @@ def test_a_route_refuses_those_without_the_token(vendor: Vendor, method: str, pa
 @pytest.mark.parametrize(("method", "path"), [*ROUTES, ("GET", "health"), ("GET", "version")])
 @pytest.mark.parametrize("host", ["evil.test", "evil.test:8790", "localhost.evil.test", "[", "", "localhost@evil.test"])
 def test_a_route_refuses_a_foreign_host(vendor: Vendor, method: str, path: str, host: str) -> None:
-    environ = EnvironBuilder(path=f"{PREFIX}/x", headers={"X-Admin-Token": TOKEN}).get_environ()
+    environ = EnvironBuilder(path=f"{PREFIX}/x", headers=[("X-Admin-Token", TOKEN)]).get_environ()
     environ |= {"REQUEST_METHOD": method, "PATH_INFO": f"{PREFIX}/{path}", "HTTP_HOST": host}
     _, status, _ = run_wsgi_app(vendor.app.wsgi_app, environ)
     assert status.startswith("421 ")
@@ -64,7 +64,9 @@ def test_a_route_refuses_a_page_of_another_origin(vendor: Vendor, method: str, p
 
 
 @pytest.mark.parametrize(("method", "path"), [route for route in ROUTES if route[0] != "GET"])
-@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", None])
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", None]
+)
 def test_a_change_must_be_json(vendor: Vendor, method: str, path: str, content_type: str | None) -> None:
     answer = vendor.admin(method, path, data=b"{}", content_type=content_type)
     assert answer.status_code == 415
@@ -194,7 +196,9 @@ def test_a_bad_move_of_the_clock_is_explained_and_moves_nothing(vendor: Vendor, 
     assert vendor.admin("GET", "clock").get_json() == before
 
 
-@pytest.mark.parametrize("data", [b"{", b"[]", b"1", b"\xff", b"[" * 100_000], ids=["cut", "list", "number", "latin", "deep"])
+@pytest.mark.parametrize(
+    "data", [b"{", b"[]", b"1", b"\xff", b"[" * 100_000], ids=["cut", "list", "number", "latin", "deep"]
+)
 @pytest.mark.parametrize(("method", "path"), [("PUT", "clock"), ("POST", "plans")])
 def test_a_change_that_is_no_json_object_is_explained(vendor: Vendor, method: str, path: str, data: bytes) -> None:
     answer = vendor.admin(method, path, data=data, content_type="application/json")
@@ -205,6 +209,7 @@ def test_a_task_is_shown_with_its_timeline(vendor: Vendor) -> None:
     task = vendor.submitted(plan={"pending_ms": 20, "running_ms": 100})
     shown = vendor.admin("GET", f"tasks/{task}").get_json()
     assert len(shown.pop("account")) == 12
+    assert shown.pop("requests") == [1]
     assert shown == {
         "task_id": task,
         "status": "PENDING",
@@ -212,6 +217,7 @@ def test_a_task_is_shown_with_its_timeline(vendor: Vendor) -> None:
         "n": PRESET["parameters"]["n"],
         "delivered": 0,
         "polls": 0,
+        "scenarios": [],
         "plan": {"progression": "time", "pending_ms": 20, "running_ms": 100, "outcome": {"status": "SUCCEEDED"}},
         "timeline": [{"event": "submitted", "at_ms": START_MS, "vendor_time": "2026-01-15 10:30:00.000"}],
     }
@@ -329,16 +335,14 @@ def leave_traces(vendor: Vendor) -> None:
 @pytest.mark.parametrize(
     ("clear", "left"),
     [
-        (lambda vendor: None, {"tasks", "plans", "window", "clock"}),
+        (lambda _: None, {"tasks", "plans", "window", "clock"}),
         (lambda vendor: vendor.admin("POST", "reset"), set()),
         (lambda vendor: vendor.admin("POST", "reset/tasks"), {"plans", "window", "clock"}),
         (lambda vendor: vendor.admin("DELETE", "plans"), {"tasks", "window", "clock"}),
     ],
     ids=["nothing", "reset", "reset/tasks", "plans"],
 )
-def test_a_reset_clears_what_its_name_says(
-    vendor: Vendor, clear: Callable[[Vendor], object], left: set[str]
-) -> None:
+def test_a_reset_clears_what_its_name_says(vendor: Vendor, clear: Callable[[Vendor], object], left: set[str]) -> None:
     leave_traces(vendor)
     clear(vendor)
     assert {name for name, found in traces(vendor).items() if found} == left

@@ -194,7 +194,7 @@ def test_a_link_can_only_be_read(vendor: Vendor, link: str, method: str) -> None
 def origin_for(vendor: Vendor, host: str | None, scheme: str = "http") -> str:
     """Scheme and host of a link, as a client gets it who asked by this Host header."""
     task = vendor.submitted(plan=IMMEDIATE)
-    headers = {"Authorization": "Bearer sk-main"}
+    headers = [("Authorization", "Bearer sk-main")]
     environ = EnvironBuilder(path=f"{TASKS}/{task}", headers=headers).get_environ()
     environ["wsgi.url_scheme"] = scheme
     if host is None:

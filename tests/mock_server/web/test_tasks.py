@@ -1,9 +1,11 @@
 """Querying, listing and cancelling over HTTP, as the vendor's own clients do it."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from werkzeug.test import TestResponse
 
 from contracts import catalogue
 from tests.conftest import GOOD, HELD, HELD_PENDING, IMMEDIATE, PRESET, START_MS, TASKS, Vendor
@@ -163,7 +165,11 @@ def test_a_task_nobody_knows_cannot_be_cancelled(vendor: Vendor) -> None:
 
 def test_query_list_and_cancel_share_twenty_calls_a_second(vendor: Vendor) -> None:
     task = vendor.submitted()
-    calls = [lambda: vendor.query(task), lambda: vendor.list("page_no=0"), lambda: vendor.cancel("1111")]
+    calls: list[Callable[[], TestResponse]] = [
+        lambda: vendor.query(task),
+        lambda: vendor.list("page_no=0"),
+        lambda: vendor.cancel("1111"),
+    ]
     before = [calls[number % 3]().status_code for number in range(20)]
     assert set(before) == {200, 400}
     for call in calls:
@@ -383,7 +389,7 @@ def test_a_path_beside_the_routes_is_a_url_error_that_names_the_nearest(
 def test_outside_the_prefix_there_is_an_empty_404(vendor: Vendor, path: str, method: str) -> None:
     answer = vendor.call(method, path)
     assert (answer.status_code, answer.data) == (404, b"")
-    assert {name.lower() for name in answer.headers.keys()} <= {"vary", "date", "server", "content-length"}
+    assert {name.lower() for name, _ in answer.headers} <= {"vary", "date", "server", "content-length"}
 
 
 def test_a_head_is_a_query_without_its_body(vendor: Vendor) -> None:

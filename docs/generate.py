@@ -1,0 +1,170 @@
+"""Makes the tables of the documentation from the data they show: ``python docs/generate.py``.
+
+Whole pages are written anew; in the READMEs only what stands between the marks of a table. A test compares.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from contracts import catalogue
+
+ROOT = Path(__file__).resolve().parent.parent
+OBSERVATIONS = ROOT / "tests" / "mock_server" / "sdk_observations.json"
+READMES = ("README.md", "README.zh-CN.md")
+MADE = "<!-- Made by docs/generate.py; change the data, not this page. -->"
+
+CARRIERS = (
+    ("request header", "`X-Mock-Scenario: {name}`", "that submission; on a query, that query alone"),
+    ("picture's host", "`https://{name}.facechain.test/any.jpg` as `template_url` or in `user_urls`", "that submission"),
+    ("resource id", "`mock-{name}` as `resource_id`; not in train-free mode", "that submission"),
+    ("next submission", '`POST /__admin/plans` `{{"scenario": "{name}"}}`', "the next one accepted, or refused by it"),
+    ("session", '`PUT /__admin/scenario` `{{"scenario": "{name}"}}`', "the session, until it is put back to `null`"),
+    ("server", "`facechain-mock serve --scenario {name}`", "every session, as its first choice"),
+    ("API key", "`sk-mock-{name}`", "every call with that key"),
+)
+"""Every place where the word may stand, the most specific first, and the key, which comes on top."""
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [head, ["---"] * len(head), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def scenarios_table() -> str:
+    """Every scenario in a line."""
+    rows = catalogue.scenarios().values()
+    return table(
+        ("scenario", "what happens", "what it is for", "evidence"),
+        [(f"`{row.name}`", row.does, row.story, row.evidence) for row in rows],
+    )
+
+
+def scenarios_page() -> str:
+    """``docs/scenarios.md``."""
+    examples = [(where, how.format(name="poll-429"), until) for where, how, until in CARRIERS]
+    sources = [(f"`{row.name}`", row.evidence, row.source) for row in catalogue.scenarios().values()]
+    return f"""\
+{MADE}
+
+# Scenarios
+
+A scenario is a chosen course of events, named by one word. The word means the same wherever it stands.
+
+{scenarios_table()}
+
+## How to ask for one
+
+With `poll-429` as the example:
+
+{table(("where", "how", "for what"), examples)}
+
+Of the first five the most specific one that is there decides alone: a header over a picture's host over a resource id
+over a plan in the queue over the session. The key concerns the account and comes on top: its refusals and faults apply
+beside those of the task, and its course of the task where none of the five says anything.
+
+A word that is no scenario is refused, and the answer names the nearest one; a key whose word is like none of them is a
+plain key. Faults that pass are counted for each task on queries and links, and for each account on submissions, so
+`poll-429` throttles the first two queries of every task. `invalid-key` refuses every call where it is known before the
+body is read: by key, by header, by session.
+
+`facechain-mock scenarios` prints this table, and `GET /__admin/scenarios` gives it as JSON, with the plans and faults
+behind each word.
+
+## How well each is known
+
+`documented`: a page of the vendor's says so. `observed`: real answers showed it. `assumed`: our best guess, or a thing
+that happens to any API.
+
+{table(("scenario", "evidence", "source"), sources)}
+"""
+
+
+def observations() -> dict[str, Any]:
+    """What was observed: the SDK, and each scenario with what two ways of calling it came to."""
+    found: dict[str, Any] = json.loads(OBSERVATIONS.read_text(encoding="utf-8"))
+    return found
+
+
+def _ends(row: dict[str, Any]) -> str:
+    verb, _, what = str(row["ends"]).partition(" ")
+    return f"{verb} `{what}`" if verb in ("returns", "raises") else str(row["ends"])
+
+
+def _took(row: dict[str, Any]) -> str:
+    counts = f"{row['submissions']} + {row['queries']}"
+    return f"{counts}, {row['slept_s']} s, {row['paid_cny']:.2f} CNY"
+
+
+def observations_table() -> str:
+    """What the SDK does under each scenario, in a line."""
+    return table(
+        ("scenario", "1.x: `BaseAsyncApi.call`", "2.x: `jobs.create`, `jobs.wait`"),
+        [
+            (f"`{name}`", _ends(row["classic"]), _ends(row["client"]))
+            for name, row in observations()["scenarios"].items()
+        ],
+    )
+
+
+def observations_page() -> str:
+    """``docs/sdk-observations.md``."""
+    found = observations()
+    rows = [
+        (
+            f"`{name}`",
+            _ends(row["classic"]),
+            _took(row["classic"]),
+            _ends(row["client"]),
+            _took(row["client"]),
+            row.get("note", ""),
+        )
+        for name, row in found["scenarios"].items()
+    ]
+    head = ("scenario", "1.x", "it took", "2.x", "it took", "to know")
+    return f"""\
+{MADE}
+
+# What the vendor's SDK does
+
+Observed with {found["sdk"]}, unmodified, against this mock: four pictures, submitted and waited for in one go, by the
+classes of 1.x (`BaseAsyncApi.call`) and by the jobs of the 2.x client (`jobs.create`, then `jobs.wait`), each with its
+defaults. These are observations of one version, for whoever builds on it, and no verdict: some of it is a choice that
+suits other services better. A test repeats every line.
+
+"It took" counts the submissions and queries that the server heard, the seconds that the SDK slept in between, and what
+the vendor would charge for all tasks in the end. The SDK was given an hour. It fetches no pictures by itself.
+
+{table(head, rows)}
+"""
+
+
+def with_tables(text: str) -> str:
+    """A README with its tables as they are now."""
+    for name, made in (("scenarios", scenarios_table()), ("observations", observations_table())):
+        pattern = re.compile(rf"(<!-- {name}: made by docs/generate\.py -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        text = pattern.sub(lambda found, made=made: f"{found[1]}{made}\n{found[2]}", text)  # type: ignore[misc]
+    return text
+
+
+def pages() -> dict[Path, str]:
+    """Every file that is made here, with what it should hold."""
+    made = {
+        ROOT / "docs" / "scenarios.md": scenarios_page(),
+        ROOT / "docs" / "sdk-observations.md": observations_page(),
+    }
+    for readme in (ROOT / name for name in READMES):
+        if readme.is_file():
+            made[readme] = with_tables(readme.read_text(encoding="utf-8"))
+    return made
+
+
+if __name__ == "__main__":
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")
+        print(path.relative_to(ROOT))

@@ -1,0 +1,186 @@
+"""What the vendor's own SDK, unmodified, does under each scenario: found by running it, and kept as a table.
+
+The table is ``sdk_observations.json``, from which a page of the documentation is made. It tells what happens and judges
+nobody. A sleep of the SDK moves the vendor's clock and takes no time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import dashscope
+import pytest
+import requests
+from dashscope.client import base_api
+from dashscope.client.base_api import BaseAsyncApi
+from dashscope.v2.resources import _jobs
+from dashscope.v2.resources._jobs import Jobs
+from dashscope.v2.transport import http as v2_http
+from dashscope.version import __version__
+from flask import Flask
+
+from contracts import catalogue
+from mock_server.app import create_app
+from mock_server.clock import VendorClock
+from mock_server.core import lifecycle
+from mock_server.core.ledger import ledger_to_json
+from mock_server.core.simulator import Simulator
+from mock_server.serving import running
+from mock_server.settings import Settings
+from mock_server.web.wire import SIMULATOR
+
+TABLE = Path(__file__).with_name("sdk_observations.json")
+OBSERVED = json.loads(TABLE.read_text(encoding="utf-8"))
+START_MS = 1_768_444_200_000
+PATIENCE_S = 3_600
+PORTRAIT: dict[str, Any] = {
+    "model": "facechain-generation",
+    "input": {},
+    "resources": [{"resource_id": "a-likeness", "resource_type": "facelora"}],
+}
+CALL: dict[str, Any] = {"task_group": "aigc", "task": "album", "function": "gen_potrait", "style": "f_idcard_male"}
+JOB: dict[str, Any] = {**PORTRAIT, "parameters": {"style": "f_idcard_male", "n": 4}}
+
+
+class OutOfPatienceError(Exception):
+    """The SDK has slept for an hour, and sleeps on."""
+
+
+@dataclass
+class Observation:
+    """How one call ended, and what it took: calls that the server heard, seconds slept, and what the vendor charges.
+
+    ``links`` tells what the links in its answer lead to.
+    """
+
+    ends: str
+    submissions: int = 0
+    queries: int = 0
+    slept_s: int = 0
+    paid_cny: float = 0.0
+    links: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class Site:
+    """A running server and its clock."""
+
+    app: Flask
+    clock: VendorClock
+    url: str
+    slept_s: float = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.slept_s += seconds
+        self.clock.advance(seconds)
+        if self.slept_s > PATIENCE_S:
+            raise OutOfPatienceError
+
+    def now_s(self) -> float:
+        return self.clock.now_ms() / 1000
+
+    def observed(self, ends: str, urls: list[str]) -> Observation:
+        """What is known at the end of a call."""
+        simulator: Simulator = self.app.extensions[SIMULATOR]
+        world = simulator.worlds.open("")
+        heard = Counter(entry.trace.operation for entry in world.journal.entries())
+        links = Counter(str(requests.get(url, timeout=10).status_code) for url in urls)
+        self.clock.advance("2h")
+        for account in world.accounts():
+            world.change(account, lambda owner: lifecycle.settle_all(owner, self.clock.now_ms()))
+        return Observation(
+            ends,
+            heard["submit_portrait"],
+            heard["query_task"],
+            round(self.slept_s),
+            ledger_to_json(world.ledger.lines())["total"],
+            dict(links),
+        )
+
+
+@pytest.fixture(scope="module")
+def _served() -> Iterator[Site]:
+    clock = VendorClock(START_MS, monotonic=lambda: 0.0)
+    clock.wait_ms = lambda ms: clock.advance(f"{ms}ms")  # type: ignore[method-assign]
+    app = create_app(Settings(seed=3), clock=clock)
+    with running(app) as server:
+        yield Site(app, clock, server.url)
+
+
+@pytest.fixture
+def site(_served: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Site]:
+    """A server on which nothing has happened yet and that the SDK is pointed at."""
+    _served.app.extensions[SIMULATOR].worlds.clear("")
+    _served.clock.reset()
+    _served.slept_s = 0.0
+    watch = SimpleNamespace(sleep=_served.sleep, time=_served.now_s, monotonic=_served.now_s)
+    for module in (base_api, _jobs, v2_http):
+        monkeypatch.setattr(module, "time", watch)
+    monkeypatch.setattr("dashscope.v2.transport._retry.random.uniform", lambda least, _most: least)
+    for name in [name for name in os.environ if name.startswith("DASHSCOPE_") or name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("DASHSCOPE_CONFIG", str(tmp_path / "no-such-file.toml"))
+    monkeypatch.setattr(dashscope, "base_http_api_url", f"{_served.url}/api/v1")
+    yield _served
+    dashscope.close_shared_sync_session()
+
+
+def classic(site: Site, key: str) -> tuple[str, list[str]]:
+    """``BaseAsyncApi.call``: submit and wait, as the classes of 1.x do."""
+    answer = BaseAsyncApi.call(**PORTRAIT, **CALL, n=4, api_key=key)
+    if answer.output is None:
+        return f"returns {answer.status_code} {answer.code}", []
+    output = answer.output
+    said = " ".join(filter(None, [output["task_status"], output.get("code")]))
+    return f"returns {said}", [result["url"] for result in output.get("results", []) if "url" in result]
+
+
+def client(site: Site, key: str) -> tuple[str, list[str]]:
+    """``jobs.create`` and ``jobs.wait`` of the 2.x client."""
+    with dashscope.Client(api_key=key, base_url=f"{site.url}/api/v1") as vendor:
+        jobs = Jobs(vendor, "aigc/album/gen_potrait")
+        job = jobs.wait(jobs.create(**JOB))
+    return f"returns {job.status}", job.image_urls
+
+
+Way = Callable[[Site, str], tuple[str, list[str]]]
+WAYS: dict[str, Way] = {"classic": classic, "client": client}
+
+
+def observe(site: Site, way: Way, scenario: str) -> Observation:
+    """Let the SDK make a portrait under a scenario."""
+    urls: list[str] = []
+    try:
+        ends, urls = way(site, f"sk-mock-{scenario}")
+    except OutOfPatienceError:
+        ends = "still waits after an hour"
+    except Exception as error:  # noqa: BLE001 - which one it is, is the question
+        code = getattr(error, "code", None)
+        ends = f"raises {type(error).__name__}" + (f" {code}" if isinstance(code, str) else "")
+    return site.observed(ends, urls)
+
+
+def test_the_table_is_of_the_sdk_that_is_installed_and_holds_every_scenario() -> None:
+    assert OBSERVED["sdk"] == f"dashscope {__version__}"
+    assert list(OBSERVED["scenarios"]) == list(catalogue.scenarios())
+
+
+@pytest.mark.breaks_contract
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("scenario", catalogue.scenarios())
+def test_the_sdk_does_what_was_observed(site: Site, scenario: str, way: str) -> None:
+    found = asdict(observe(site, WAYS[way], scenario))
+    with suppress(KeyError):
+        if os.environ["WRITE_SDK_OBSERVATIONS"]:
+            table = json.loads(TABLE.read_text(encoding="utf-8"))
+            table["scenarios"].setdefault(scenario, {})[way] = found
+            TABLE.write_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert found == OBSERVED["scenarios"][scenario][way]
