@@ -20,7 +20,11 @@ MADE = "<!-- Made by docs/generate.py; change the data, not this page. -->"
 
 CARRIERS = (
     ("request header", "`X-Mock-Scenario: {name}`", "that submission; on a query, that query alone"),
-    ("picture's host", "`https://{name}.facechain.test/any.jpg` as `template_url` or in `user_urls`", "that submission"),
+    (
+        "picture's host",
+        "`https://{name}.facechain.test/any.jpg` as `template_url` or in `user_urls`",
+        "that submission",
+    ),
     ("resource id", "`mock-{name}` as `resource_id`; not in train-free mode", "that submission"),
     ("next submission", '`POST /__admin/plans` `{{"scenario": "{name}"}}`', "the next one accepted, or refused by it"),
     ("session", '`PUT /__admin/scenario` `{{"scenario": "{name}"}}`', "the session, until it is put back to `null`"),
@@ -138,7 +142,8 @@ defaults. These are observations of one version, for whoever builds on it, and n
 suits other services better. A test repeats every line.
 
 "It took" counts the submissions and queries that the server heard, the seconds that the SDK slept in between, and what
-the vendor would charge for all tasks in the end. The SDK was given an hour. It fetches no pictures by itself.
+the vendor would charge for all tasks in the end. The SDK was given ten minutes of
+the vendor's time. It fetches no pictures by itself.
 
 {table(head, rows)}
 """

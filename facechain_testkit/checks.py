@@ -178,7 +178,8 @@ class ContractMiddleware:
             return written
 
         def judge() -> None:
-            if answer.is_readable:
+            if answer.is_readable and not answer.is_judged:
+                answer.is_judged = True
                 exchange = _Exchange(method, path, asked, answer.status, answer.body)
                 breach = _judged(operation, exchange, self._behaviours)
                 if breach is not None:
@@ -209,13 +210,14 @@ class _Overheard:
 
     def __init__(self) -> None:
         self.status = 0
+        self.is_judged = False
         self._chunks: list[bytes] = []
         self._bytes = 0
-        self._encoding = ""
+        self._headers: dict[str, str] = {}
 
     def begin(self, status: str, headers: list[tuple[str, str]]) -> None:
         self.status = int(status[:3])
-        self._encoding = next((value for name, value in headers if name.lower() == "content-encoding"), "").lower()
+        self._headers = {name.lower(): value.lower() for name, value in headers}
 
     def hear(self, chunk: bytes) -> None:
         self._bytes += len(chunk)
@@ -224,13 +226,19 @@ class _Overheard:
 
     @property
     def is_readable(self) -> bool:
-        return self._bytes <= MOST_ANSWER_BYTES and self._encoding in ("", "identity", "gzip")
+        packing = self._headers.get("content-encoding", "identity")
+        return self._bytes <= MOST_ANSWER_BYTES and packing in ("identity", "gzip")
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything that was announced has been heard; a client may not ask for the end after that."""
+        return str(self._bytes) == self._headers.get("content-length")
 
     @property
     def body(self) -> bytes:
         """The answer, unpacked; as it is when it cannot be."""
         body = b"".join(self._chunks)
-        if self._encoding != "gzip":
+        if self._headers.get("content-encoding") != "gzip":
             return body
         try:
             return gzip.decompress(body)
@@ -239,7 +247,7 @@ class _Overheard:
 
 
 class _Listening:
-    """Passes an app's answer on, and has it judged when the last of it has gone out."""
+    """Passes an app's answer on, and has it judged when all of it has come."""
 
     def __init__(self, chunks: Iterable[bytes], answer: _Overheard, judge: Callable[[], None]) -> None:
         self._chunks, self._answer, self._judge = chunks, answer, judge
@@ -247,6 +255,8 @@ class _Listening:
     def __iter__(self) -> Iterator[bytes]:
         for chunk in self._chunks:
             self._answer.hear(chunk)
+            if self._answer.is_whole:
+                self._judge()
             yield chunk
         self._judge()
 

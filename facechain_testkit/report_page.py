@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from facechain_testkit.report import Totals
 
 MOST_TESTS = 500
-MOST_TEXT = 300
-MOST_ROWS = 3_500
+MOST_TEXT = 200
+MOST_ROWS = 3_200
 MOST_FINDINGS = 1_000
-MOST_LANES = 1_500
+MOST_LANES = 900
 """Of all tests together, so that the page stays small."""
 
 _LIMITS = (200, 100, 60, 40, 25, 16, 12, 8, 7, 6, 5, 4, 3, 2, 1)
@@ -134,9 +134,11 @@ def _runs(requests: Iterable[Mapping[str, Any]]) -> list[_Run]:
     return runs
 
 
-def _sameness(request: Mapping[str, Any]) -> tuple[str, ...]:
-    names = ("method", "path", "status", "task_id", "shown", "error", "rule", "wire", "faults", "explanation")
-    return tuple(str(request.get(name)) for name in names)
+_ALIKE = ("method", "path", "status", "task_id", "shown", "error", "rule", "wire", "faults", "explanation")
+
+
+def _sameness(request: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(map(request.get, _ALIKE))
 
 
 class _Test:
@@ -418,12 +420,12 @@ _UUID = re.compile(r"\b([0-9a-f]{8})-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f
 def _evidence(finding: Mapping[str, Any], link: Callable[[int], str]) -> str:
     """What was seen, how well the rule is known, and where. Ids of tasks are short, as in the picture."""
     cited = finding["requests"]
-    more = f" and {len(cited) - 12} more" if len(cited) > 12 else ""
+    more = f" and {len(cited) - 8} more" if len(cited) > 8 else ""
     rule = "" if finding["rule"] == finding["id"] else f"rule <code>{_text(finding['rule'])}</code>, "
     what = _UUID.sub(r"\1", finding["what"])
     return (
         f"<li>{_text(what)} <span>{rule}{_text(finding['evidence'])}</span> "
-        f"{' '.join(link(number) for number in cited[:12])}{more}</li>"
+        f"{' '.join(link(number) for number in cited[:8])}{more}</li>"
     )
 
 
@@ -446,14 +448,9 @@ def _row(test: _Test, run: _Run) -> str:
     after = _after(first["at_ms"] - test.start_ms)
     return (
         f'<tr id="{test.id}r{first["number"]}"><td>{run.label}</td><td>{after}</td>'
-        f"<td><b>{_text(first['method'])}</b> {_path(first['path'])}{times}</td>"
+        f"<td><b>{_text(first['method'])}</b> {_text(first['path'], 120)}{times}</td>"
         f'<td class="{run.mark}">{status}</td><td>{_told(first)}</td></tr>'
     )
-
-
-def _path(path: str) -> str:
-    """The path, with a way to break a line at each slash."""
-    return _text(path, 140).replace("/", "/<wbr>")
 
 
 _UNANSWERED = LOST_ON_THE_WIRE - {"cut"}

@@ -100,8 +100,9 @@ class Entry:
 
     @property
     def size(self) -> int:
-        """Roughly how many bytes the entry takes; headers are shared, as a client sends the same ones each time."""
-        return 800 + len(self.path) + len(self.query) + len(self.body) + len(self.trace.problem)
+        """Roughly how many bytes the entry takes."""
+        headers = sum([len(value) for _, value in self.headers])
+        return 600 + len(self.path) + len(self.query) + len(self.body) + headers + len(self.trace.problem)
 
 
 class Journal:

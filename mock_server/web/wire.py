@@ -74,7 +74,7 @@ class ExactResponse(Response):
         self._pieces = pieces
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        headers = [*self._reply.headers, ("content-length", str(len(self._reply.body)))]
+        headers = [*self._reply.headers, ("Content-Length", str(len(self._reply.body)))]
         start_response(self.status, headers)
         return () if environ["REQUEST_METHOD"] == "HEAD" else self._pieces
 

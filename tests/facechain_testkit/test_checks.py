@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable, Iterable, Mapping
+from hashlib import sha256
 from io import BytesIO
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -394,13 +395,12 @@ def test_a_hook_judges_the_submission_too() -> None:
 
 
 def stand_in(answer: object, *, status: str = "200 OK", as_list: bool = False, reads: bool = True) -> WSGIApplication:
-    """A WSGI app that answers in the vendor's place, in two pieces."""
+    """A WSGI app that answers in the vendor's place, and in a header with a digest of what it was asked."""
     text = answer if isinstance(answer, bytes) else encoded(answer)
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if reads:
-            environ["seen"] = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        start_response(status, [("Content-Type", "application/json"), ("X-Stand-In", "yes")])
+        asked = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)) if reads else b""
+        start_response(status, [("Content-Length", str(len(text))), ("X-Asked", sha256(asked).hexdigest())])
         pieces = [text[:9], text[9:]]
         return pieces if as_list else iter(pieces)
 
@@ -414,7 +414,7 @@ def test_the_middleware_finds_breaches_and_changes_nothing(as_list: bool, reads:
     middleware = ContractMiddleware(app)
     plain, watched = (Client(each).post(SUBMIT, json=BAD_BODY) for each in (app, middleware))
     assert (watched.status, list(watched.headers), watched.data) == (plain.status, list(plain.headers), plain.data)
-    assert watched.request.environ.get("seen") == (encoded(BAD_BODY) if reads else None)
+    assert watched.headers["X-Asked"] == sha256(encoded(BAD_BODY) if reads else b"").hexdigest()
     (breach,) = middleware.violations
     assert breach == Breach(
         "submit_portrait",
@@ -427,7 +427,7 @@ def test_the_middleware_finds_breaches_and_changes_nothing(as_list: bool, reads:
 
 def test_a_breach_reads_as_one_story() -> None:
     middleware = ContractMiddleware(stand_in(NO_STATUS))
-    Client(middleware).get("/api/v1/tasks/t-1?secret=1")
+    assert Client(middleware).get("/api/v1/tasks/t-1?secret=1").data == encoded(NO_STATUS)
     assert str(middleware.violations[0]) == (
         "GET /api/v1/tasks/t-1 (query_task, 200) breaks the contract:\n"
         "  answer: output: 'task_status' is a required property"
@@ -448,13 +448,13 @@ def test_a_breach_reads_as_one_story() -> None:
 )
 def test_the_middleware_lets_pass_what_is_good_or_not_its_own(method: str, path: str, app: WSGIApplication) -> None:
     middleware = ContractMiddleware(app)
-    Client(middleware).open(path, method=method)
+    assert Client(middleware).open(path, method=method).data
     assert list(middleware.violations) == []
 
 
 def test_an_app_below_a_mount_point_is_judged() -> None:
     middleware = ContractMiddleware(stand_in(NO_STATUS))
-    Client(middleware).get("/tasks/t-1", environ_overrides={"SCRIPT_NAME": "/api/v1"})
+    assert Client(middleware).get("/tasks/t-1", environ_overrides={"SCRIPT_NAME": "/api/v1"}).data
     assert [breach.operation for breach in middleware.violations] == ["query_task"]
 
 
@@ -463,14 +463,14 @@ def test_a_violation_can_be_raised_at_once() -> None:
         raise AssertionError(str(breach))
 
     with pytest.raises(AssertionError, match="'task_status' is a required property"):
-        Client(ContractMiddleware(stand_in(NO_STATUS), fail)).get("/api/v1/tasks/t-1")
+        Client(ContractMiddleware(stand_in(NO_STATUS, as_list=True), fail)).get("/api/v1/tasks/t-1")
 
 
 def test_the_middleware_knows_behaviours() -> None:
     body = {**BODY, "parameters": {"style": "f_idcard_male", "n": 5}}
     strict, wide = (ContractMiddleware(stand_in(ACCEPTED), behaviours={"n-maximum": most}) for most in "45")
     for middleware in (strict, wide):
-        Client(middleware).post(SUBMIT, json=body)
+        assert Client(middleware).post(SUBMIT, json=body).data
     assert [len(middleware.violations) for middleware in (strict, wide)] == [1, 0]
 
 
@@ -487,6 +487,14 @@ def test_a_packed_answer_is_judged_by_what_is_in_it(sent: bytes, problems: int) 
     middleware = ContractMiddleware(app)
     assert Client(middleware).get("/api/v1/tasks/t-1").data == sent
     assert sum(len(breach.problems) for breach in middleware.violations) == problems
+
+
+def test_a_flask_answer_is_judged_although_nobody_reads_it() -> None:
+    app = Flask("stand-in")
+    app.add_url_rule("/api/v1/tasks/<task_id>", view_func=lambda **_: NO_STATUS)
+    app.wsgi_app = middleware = ContractMiddleware(app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents
+    assert app.test_client().get("/api/v1/tasks/t-1").status_code == 200
+    assert len(middleware.violations) == 1
 
 
 def test_what_an_app_writes_is_judged_too() -> None:
@@ -549,7 +557,7 @@ def test_only_the_latest_breaches_are_kept(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(checks, "MOST_BREACHES", 2)
     middleware = ContractMiddleware(stand_in(NO_STATUS))
     for number in range(4):
-        Client(middleware).get(f"/api/v1/tasks/t-{number}")
+        assert Client(middleware).get(f"/api/v1/tasks/t-{number}").data
     assert [breach.url[-3:] for breach in middleware.violations] == ["t-2", "t-3"]
 
 

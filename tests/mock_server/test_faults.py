@@ -399,9 +399,7 @@ def test_a_late_answer_is_in_the_journal_while_it_waits(vendor: Vendor, clock: W
         (b'{"stage": "poll", "kind": "latency", "ms": NaN}', "."),
     ],
 )
-def test_a_fault_that_cannot_be_read_is_refused_with_what_it_may_be(
-    vendor: Vendor, body: bytes, problem: str
-) -> None:
+def test_a_fault_that_cannot_be_read_is_refused_with_what_it_may_be(vendor: Vendor, body: bytes, problem: str) -> None:
     answer = vendor.admin("POST", "faults", data=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 400
     with pytest.raises(ValueError, match=problem):

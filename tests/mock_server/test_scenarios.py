@@ -6,12 +6,14 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from werkzeug.test import TestResponse
 
 from contracts import catalogue
+from docs import generate
 from mock_server.__main__ import main
 from mock_server.app import create_simulator
 from mock_server.settings import Settings
@@ -393,3 +395,18 @@ def test_the_admin_api_shows_every_row(vendor: Vendor) -> None:
     rows = vendor.admin("GET", "scenarios").get_json()["scenarios"]
     assert [row["name"] for row in rows] == list(catalogue.scenarios())
     assert all(row["does"] and row["for"] and row["evidence"] and row["source"] for row in rows)
+
+
+# -- the documentation ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", generate.pages(), ids=lambda path: str(path.relative_to(generate.ROOT)))
+def test_a_page_shows_the_tables_as_they_are(path: Path) -> None:
+    assert path.read_text(encoding="utf-8") == generate.pages()[path], "run python docs/generate.py"
+
+
+def test_the_page_names_every_carrier_that_is_tried() -> None:
+    page = generate.scenarios_page()
+    for words in ("sk-mock-poll-429", "mock-poll-429", "https://poll-429.facechain.test/", "X-Mock-Scenario: poll-429"):
+        assert words in page
+    assert len(generate.CARRIERS) == len(CARRIERS) - 2, "the host and the header are tried in two places"

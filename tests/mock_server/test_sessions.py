@@ -224,17 +224,17 @@ def test_a_link_of_a_session_that_was_reset_leads_nowhere(vendor: Vendor) -> Non
 Reset = Callable[[Vendor], object]
 
 RESETS: Mapping[str, tuple[Reset, set[str]]] = {
-    "nothing": (lambda session: None, EVERYTHING),
+    "nothing": (lambda _session: None, EVERYTHING),
     "reset": (lambda session: session.admin("POST", "reset"), set()),
     "reset/tasks": (lambda session: session.admin("POST", "reset/tasks"), EVERYTHING - {"tasks"}),
-    "reset/journal": (lambda session: session.admin("POST", "reset/journal"), EVERYTHING - {"requests"}),
+    "reset/journal": (lambda session: session.admin("POST", "reset/journal"), EVERYTHING - {"requests", "findings"}),
     "reset/faults": (lambda session: session.admin("POST", "reset/faults"), EVERYTHING - {"faults"}),
     "plans": (lambda session: session.admin("DELETE", "plans"), EVERYTHING - {"plans"}),
     "fault": (lambda session: session.admin("DELETE", "faults/fault-1"), EVERYTHING - {"faults"}),
     "scenario": (lambda session: session.admin("PUT", "scenario", {"scenario": None}), EVERYTHING - {"scenario"}),
     "clock": (lambda session: session.admin("PUT", "clock", {"action": "reset"}), EVERYTHING),
 }
-"""What clears, and the names of what it leaves. Findings stay while ledger or requests have something to tell."""
+"""What clears, and the names of what it leaves. Findings are about requests that are kept."""
 
 
 @pytest.mark.parametrize("name", RESETS)
@@ -328,7 +328,7 @@ def test_a_call_that_is_under_way_during_a_reset_leaves_nothing_behind(
 ) -> None:
     session = vendor.of_session("one")
     answered = VendorClock.now_ms
-    resets = []
+    resets: list[None] = []
 
     def reset_meanwhile(clock: VendorClock) -> int:
         if not resets:
