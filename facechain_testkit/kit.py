@@ -204,7 +204,7 @@ class Facechain:
 
     @property
     def ledger(self) -> dict[str, Any]:
-        """What the submissions cost: ``total``, ``expected``, ``duplicates``, ``live_seconds``, and every task's line."""
+        """What the submissions cost: ``total``, ``expected``, ``duplicates``, ``live_seconds``, and all its lines."""
         self._settle()
         return ledger_to_json(self._world.ledger.lines())
 

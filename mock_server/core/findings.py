@@ -155,8 +155,9 @@ def _tasks_left(entries: Sequence[Entry], lines: Sequence[Line]) -> Iterator[_Hi
         if task.status == TaskStatus.FAILED:
             yield _Hit("failure-unseen", numbers, f"task {task.id} FAILED after the last query")
         else:
-            last = next((status for status in reversed(seen) if status), "never queried")
-            yield _Hit("task-abandoned", numbers, f"task {task.id} was last seen as {last}")
+            last = next((status for status in reversed(seen) if status), None)
+            what = f"task {task.id} was never seen" if last is None else f"task {task.id} was last seen as {last}"
+            yield _Hit("task-abandoned", numbers, what)
 
 
 def _is_final(status: str | None, planned: str | None) -> bool:
@@ -206,7 +207,7 @@ def _polls_after_end(entries: Sequence[Entry], _lines: Sequence[Line]) -> Iterat
         ended = next((i for i, entry in enumerate(polls) if _shows_end(entry, first_ms)), None)
         later = [] if ended is None else polls[ended + 1 :]
         if ended is not None and later:
-            what = f"task {task_id} was queried {len(later)} times after it was seen as {_seen(polls[ended])}"
+            what = f"task {task_id} was seen as {_seen(polls[ended])}; queries after that: {len(later)}"
             yield _Hit("polled-after-end", _numbers([polls[ended], *later]), what)
 
 

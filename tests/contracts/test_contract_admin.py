@@ -405,8 +405,10 @@ def test_whatever_is_asked_the_answer_keeps_the_document(unlimited: Vendor, mode
             operation: Any = each.ok()  # type: ignore[union-attr]  # fails the test when there is none
             has_input = {"parameters", "requestBody"} & operation.definition.raw.keys()
             if mode is GenerationMode.POSITIVE or has_input:  # nothing can be wrong where nothing is given
-                made_up: Callable[[], None] = given(operation.as_strategy(generation_mode=mode))(keeps_the_document)
-                settings(MADE_UP, max_examples=EXAMPLES[mode])(made_up)()
+                strategy = operation.as_strategy(generation_mode=mode)
+                limited = settings(MADE_UP, max_examples=EXAMPLES[mode])
+                ask: Callable[[], None] = limited(given(strategy)(keeps_the_document))
+                ask()
     finally:
         unlimited.app.config["PROPAGATE_EXCEPTIONS"] = True
     assert cases.total() >= LEAST_CASES[mode]
