@@ -201,6 +201,7 @@ def machine(pinning: Pinning) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "load_average": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
         "pinned": pinning.on,
         "connections": CONNECTIONS,
         "packages": {name: version(name) for name in packages},
@@ -232,10 +233,8 @@ def main() -> int:
     pinning = Pinning(not flags.unpinned)
     about = machine(pinning)
     print(f"{about['cpu']}, {about['cores']} cores, {about['system']}, {about['python']}, {about['date']}")
-    print(
-        f"{length.rounds} interleaved rounds, {CONNECTIONS} connections, {'' if pinning.on else 'not '}pinned",
-        flush=True,
-    )
+    print(f"{length.rounds} interleaved rounds, {CONNECTIONS} connections, {'' if pinning.on else 'not '}pinned")
+    print(f"load average {about['load_average']}: above 1, what is time on the clock says little", flush=True)
 
     figures, busy = measure_loads(length, pinning, polls_only=flags.quick)
     figures += measure_lives(length)

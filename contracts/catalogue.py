@@ -10,6 +10,7 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import Any
 
+MOST_NAMED = 40
 MESSAGES = ("portrait-request", "submit-answer", "task", "task-list", "cancel-answer", "error")
 
 
@@ -236,11 +237,19 @@ def nearest(word: str, words: Iterable[str]) -> str | None:
     return next(iter(difflib.get_close_matches(word[:80], list(words), n=1)), None)
 
 
-def _unknown(kind: str, word: str, words: Iterable[str]) -> str:
+def hint(word: object, words: Iterable[str]) -> str:
+    """What to say about a word nobody knows: the nearest known one, else all of them, else how many there are."""
     known = list(words)
     near = nearest(str(word), known)
-    hint = f"nearest is {near!r}" if near else "known are " + ", ".join(known)
-    return f"unknown {kind} {word!r}; {hint}"
+    if near is not None:
+        return f"nearest is {near!r}"
+    return (
+        "known are " + ", ".join(known) if len(known) <= MOST_NAMED else f"none of the {len(known)} known ones is near"
+    )
+
+
+def _unknown(kind: str, word: str, words: Iterable[str]) -> str:
+    return f"unknown {kind} {word!r}; {hint(word, words)}"
 
 
 def _read(name: str) -> Any:

@@ -64,7 +64,7 @@ class Settings:
             raise ValueError(f"public-base-url is {self.public_base_url!r}; it looks like http://host:port")
         for account in self.api_key.values():
             if account and not _ACCOUNT.fullmatch(account):
-                raise ValueError(f"account {account!r} is not 1 to 64 letters, digits, dots, dashes or underscores")
+                raise ValueError("an account of api-key is not 1 to 64 letters, digits, dots, dashes or underscores")
         if self.host not in LOOPBACK_HOSTS and not self.admin_token:
             raise ValueError(
                 f"host is {self.host}, which other machines may reach: choose an --admin-token first, "
@@ -137,7 +137,7 @@ def _checked(table: Mapping[str, Any], place: str) -> dict[str, Any]:
     known = {name.replace("_", "-"): name for name in names()}
     for key in table:
         if key not in known:
-            raise ValueError(f"{place} has an unknown setting {key!r}; nearest is {catalogue.nearest(key, known)!r}")
+            raise ValueError(f"{place} has an unknown setting {key!r}; {catalogue.hint(key, known)}")
     return {known[key]: value for key, value in table.items()}
 
 

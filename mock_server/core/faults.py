@@ -322,7 +322,7 @@ def fault_from_json(given: object) -> Fault:
         raise ValueError(f"fault is {given!r}; it is an object with stage and kind")
     for name in given:
         if name not in _FIELDS:
-            raise ValueError(f"fault has no field {name!r}; nearest is {catalogue.nearest(str(name), _FIELDS)!r}")
+            raise ValueError(f"fault has no field {name!r}; {catalogue.hint(name, _FIELDS)}")
     for name in ("stage", "kind"):
         if name not in given:
             raise ValueError(f"fault.{name} is missing; it is one of {', '.join(_CHOICES[name])}")

@@ -13,6 +13,7 @@ _OWN_FIELDS = {"time": ("pending_ms", "running_ms"), "polls": ("pending", "runni
 PROGRESSIONS = ("time", "polls", "immediate", "hold")
 LONGEST_MS = 30 * 24 * 3_600_000
 MOST_POLLS = 1_000_000
+MOST_IMAGES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def plan_from_json(given: object, default: Plan) -> Plan:
     }
     for name in plan:
         if name not in known:
-            raise ValueError(f"plan has no field {name!r}; nearest is {catalogue.nearest(name, known)!r}")
+            raise ValueError(f"plan has no field {name!r}; {catalogue.hint(name, known)}")
     progression = plan.get("progression", default.progression)
     if progression == "manual":
         plan = {**plan, "pending": 0, "running": _count(plan.get("times", 1), "times", MOST_POLLS)}
@@ -100,8 +101,8 @@ def outcome_from_json(given: object) -> Outcome:
     if not isinstance(status, str) or not status.isupper() or status in ("PENDING", "RUNNING"):
         raise ValueError(f"plan.outcome.status is {status!r}; it is a final status such as SUCCEEDED or FAILED")
     images = outcome.get("images", [])
-    if not isinstance(images, list) or len(images) > 4:
-        raise ValueError("plan.outcome.images is a list of at most 4 entries")
+    if not isinstance(images, list) or len(images) > MOST_IMAGES:
+        raise ValueError(f"plan.outcome.images is a list of at most {MOST_IMAGES} entries")
     return Outcome(status=status, error=error, images=tuple(_image(image) for image in images))
 
 
@@ -134,8 +135,8 @@ def known_error(reason: object, place: str) -> str:
     """A reason of the error catalogue. Raises ValueError that names the nearest one."""
     if isinstance(reason, str) and reason in catalogue.errors():
         return reason
-    nearest = catalogue.nearest(str(reason), catalogue.errors())
-    raise ValueError(f"{place} is {reason!r}, which is not in the error catalogue; nearest is {nearest!r}")
+    hint = catalogue.hint(reason, catalogue.errors())
+    raise ValueError(f"{place} is {reason!r}, which is not in the error catalogue; {hint}")
 
 
 def _mapping(given: object, place: str) -> Mapping[str, Any]:

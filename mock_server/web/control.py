@@ -29,6 +29,7 @@ from mock_server.web.wire import MOST_BODY_BYTES, is_host, plain_request, simula
 
 PREFIX = "/__admin"
 GUARD = "facechain-guard"
+MOST_ERROR_TEXT = 1_000
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 OPEN_ENDPOINTS = frozenset({"control.health", "control.version"})
 
@@ -44,7 +45,12 @@ class Guard:
 
 
 def _refuse(status: int, error: str, **more: Any) -> NoReturn:
-    abort(make_response(jsonify({"error": error, **more}), status))
+    abort(make_response(jsonify({"error": _short(error), **more}), status))
+
+
+def _short(text: str) -> str:
+    """What was wrong may be as long as the request; what is said of it is not."""
+    return text if len(text) <= MOST_ERROR_TEXT else f"{text[:MOST_ERROR_TEXT]}..."
 
 
 def guard() -> None:
@@ -90,7 +96,7 @@ def _explain(error: HTTPException) -> Response:
 @control.errorhandler(VendorError)
 def _bad_request(error: Exception) -> Response:
     text = f"{error.place} {error.problem}" if isinstance(error, VendorError) else str(error)
-    return make_response(jsonify({"error": text}), 400)
+    return make_response(jsonify({"error": _short(text)}), 400)
 
 
 def _content() -> dict[str, Any]:
@@ -374,7 +380,8 @@ def no_such_route(unknown: str) -> NoReturn:
     rules = (rule for rule in current_app.url_map.iter_rules() if rule.endpoint != request.endpoint)
     known = sorted({str(rule).removeprefix(f"{PREFIX}/") for rule in rules if str(rule).startswith(PREFIX)})
     nearest = catalogue.nearest(unknown, known)
-    _refuse(404, f"the admin API has no {request.method} {unknown}; nearest is {nearest}", known=known)
+    hint = f"; nearest is {nearest}" if nearest else ""
+    _refuse(404, f"the admin API has no {request.method} {unknown}{hint}", known=known)
 
 
 def _find(task_id: str) -> tuple[str, Task]:

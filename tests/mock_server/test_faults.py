@@ -74,11 +74,13 @@ COMBINATIONS = [(stage, kind) for stage in STAGES for kind in KINDS]
 
 
 @pytest.mark.parametrize(("stage", "kind"), COMBINATIONS)
-def test_a_fault_does_what_its_kind_says_at_its_stage_and_then_stops(vendor: Vendor, stage: str, kind: str) -> None:
+def test_a_fault_does_what_its_kind_says_at_its_stage_and_then_stops(
+    vendor: Vendor, monkeypatch: pytest.MonkeyPatch, stage: str, kind: str
+) -> None:
     chosen = {"stage": stage, "kind": kind, "times": 1, "ms": 20, "bytes": 10}
     target = Target(vendor, stage)
     waited: list[int] = []
-    vendor.clock.wait_ms = waited.append  # type: ignore[method-assign]
+    monkeypatch.setattr(vendor.clock, "wait_ms", waited.append)
     if not makes_sense(stage, kind):
         assert vendor.admin("POST", "faults", chosen).status_code == 400
         return

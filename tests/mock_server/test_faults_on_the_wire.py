@@ -36,7 +36,7 @@ SUBMITTING = {**KEY, "X-DashScope-Async": "enable", "Content-Type": "application
 BODY = json.dumps(catalogue.examples("portrait-request")["good"]["preset-style"]).encode()
 IMPATIENCE_S = 0.2
 PATIENCE_S = 10
-FOR_EVER = {"kind": "latency", "ms": 600_000}
+FOR_EVER: dict[str, Any] = {"kind": "latency", "ms": 600_000}
 
 
 @pytest.fixture(autouse=True)
@@ -295,7 +295,7 @@ ASKED_AGAIN = {("reset", by_aiohttp), ("empty", by_aiohttp)}
 @pytest.mark.parametrize("library", [by_requests, by_httpx, by_aiohttp])
 @pytest.mark.parametrize("kind", RAISED)
 def test_what_a_client_library_raises(site: Site, kind: str, library: Callable[[str], object]) -> None:
-    site.put_in(kind=kind, **({"ms": 600_000} if kind == "latency" else {}))
+    site.put_in(kind=kind, ms=600_000)
     expected = RAISED[kind][(by_requests, by_httpx, by_aiohttp).index(library)]
     raised: type[BaseException] | None = None
     try:
@@ -364,20 +364,23 @@ def test_a_hang_lasts_as_long_as_its_client(site: Site) -> None:
         assert site.waiting() == 1
 
 
+def seconds_to_stop(clients: int) -> float:
+    """How long a server takes to stop while so many clients hang on it."""
+    clock = VendorClock()
+    app = create_app(Settings(seed=11, limits="off"), clock=clock)
+    server = Server(app)
+    server.start()
+    site = Site(app, server, clock)
+    with crowd(site, clients, kind="hang"):
+        began = time.monotonic()
+        server.stop()
+        took_s = time.monotonic() - began
+    assert soon(lambda: site.waiting() == 0, within_s=1)
+    return took_s
+
+
 def test_a_server_with_fifty_clients_that_hang_stops_at_once() -> None:
-    took_s = []
-    for _ in range(3):  # the machine may be busy with something else
-        clock = VendorClock()
-        app = create_app(Settings(seed=11, limits="off"), clock=clock)
-        with ExitStack() as stack:
-            server = Server(app)
-            server.start()
-            site = Site(app, server, clock)
-            stack.enter_context(crowd(site, 50, kind="hang"))
-            began = time.monotonic()
-            server.stop()
-            took_s.append(time.monotonic() - began)
-        assert soon(lambda: server._spare._waiting == 0, within_s=1)
-        if took_s[-1] < 0.5:
-            break
+    took_s: list[float] = []
+    while len(took_s) < 3 and min(took_s, default=1.0) >= 0.5:  # the machine may be busy with something else
+        took_s.append(seconds_to_stop(50))
     assert min(took_s) < 0.5, took_s

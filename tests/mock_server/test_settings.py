@@ -151,7 +151,7 @@ def test_a_file_can_be_named_by_flag_or_variable(tmp_path: Path) -> None:
         ({"public_base_url": "ftp://mock.test"}, "it looks like http://host:port"),
         ({"public_base_url": "http://["}, "it looks like http://host:port"),
         ({"public_base_url": "http://a b"}, "it looks like http://host:port"),
-        ({"api_key": ["sk-a=two words"]}, "account 'two words' is not 1 to 64 letters, digits, dots, dashes or"),
+        ({"api_key": ["sk-a=two words"]}, "an account of api-key is not 1 to 64 letters, digits, dots, dashes or"),
         ({"api_key": ["sk-a=" + "x" * 65]}, "is not 1 to 64 letters"),
         ({"workspace": 5}, "workspace is 5; it is a list of names"),
         ({"host": "192.0.2.1"}, "host is 192.0.2.1, which other machines may reach: choose an --admin-token first"),
