@@ -6,8 +6,8 @@ Whole pages are written anew; in the READMEs only what stands between the marks 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from contracts import catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
 OBSERVATIONS = ROOT / "tests" / "mock_server" / "sdk_observations.json"
-READMES = ("README.md", "README.zh-CN.md")
+IN_CHINESE = ROOT / "docs" / "scenarios.zh.json"
 MADE = "<!-- Made by docs/generate.py; change the data, not this page. -->"
 
 CARRIERS = (
@@ -149,11 +149,114 @@ the vendor's time. It fetches no pictures by itself.
 """
 
 
-def with_tables(text: str) -> str:
-    """A README with its tables as they are now."""
-    for name, made in (("scenarios", scenarios_table()), ("observations", observations_table())):
-        pattern = re.compile(rf"(<!-- {name}: made by docs/generate\.py -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        text = pattern.sub(lambda found, made=made: f"{found[1]}{made}\n{found[2]}", text)  # type: ignore[misc]
+@dataclass(frozen=True)
+class Language:
+    """The words of the short tables of a README. ``ends`` says what a call of the SDK came to, ``{}`` the rest."""
+
+    scenarios_head: tuple[str, str, str]
+    observations_head: tuple[str, str, str]
+    observed: str
+    ends: Mapping[str, str]
+    paid: str
+    paid_twice: str
+    comma: str
+
+
+ENGLISH = Language(
+    scenarios_head=("scenario", "what happens", "for"),
+    observations_head=("scenario", "classic wait: `BaseAsyncApi.call`", "jobs: `jobs.create`, `jobs.wait`"),
+    observed="Observed with {sdk}, unmodified, on a call for four pictures:",
+    ends={
+        "returns": "returns `{}`",
+        "raises": "raises `{}`",
+        "still waits after ten minutes": "still waits after ten minutes",
+    },
+    paid="{}; the task goes on and is paid",
+    paid_twice="{}; two tasks are paid",
+    comma=", ",
+)
+CHINESE = Language(
+    scenarios_head=("场景", "会发生什么", "适合检验"),
+    observations_head=("场景", "经典等待：`BaseAsyncApi.call`", "任务接口：`jobs.create`、`jobs.wait`"),
+    observed="以下是 {sdk}（未经修改）请求四张图片时的观察结果：",
+    ends={
+        "returns": "返回 `{}`",
+        "raises": "抛出 `{}`",
+        "still waits after ten minutes": "十分钟后仍在等待",
+    },
+    paid="{}；任务仍在继续，照样计费",
+    paid_twice="{}；两个任务都计费",
+    comma="、",
+)
+
+
+def short_scenarios_table(language: Language) -> str:
+    """Every scenario in a line, without its evidence."""
+    rows = catalogue.scenarios().values()
+    told = {row.name: {"does": row.does, "for": row.story} for row in rows} if language is ENGLISH else in_chinese()
+    return table(language.scenarios_head, [(f"`{name}`", words["does"], words["for"]) for name, words in told.items()])
+
+
+def in_chinese() -> dict[str, dict[str, str]]:
+    """What happens in each scenario and what it is for, in Chinese."""
+    told: dict[str, dict[str, str]] = json.loads(IN_CHINESE.read_text(encoding="utf-8"))
+    return told
+
+
+def short_observations_table(language: Language) -> str:
+    """What the SDK does, with the scenarios in one line that come to the same."""
+    same: dict[tuple[str, str], list[str]] = {}
+    for name, row in observations()["scenarios"].items():
+        cells = (_told(row["classic"], language), _told(row["client"], language))
+        same.setdefault(cells, []).append(f"`{name}`")
+    rows = [(language.comma.join(names), *cells) for cells, names in same.items()]
+    observed = language.observed.format(sdk=observations()["sdk"])
+    return f"{observed}\n\n{table(language.observations_head, rows)}"
+
+
+def _told(row: Mapping[str, Any], language: Language) -> str:
+    """How a call ended; and what it cost, where the caller got nothing or paid more than once."""
+    verb, _, what = str(row["ends"]).partition(" ")
+    ends = language.ends[verb].format(what) if verb in language.ends else language.ends[row["ends"]]
+    if row["paid_cny"] > price_of_a_call():
+        return language.paid_twice.format(ends)
+    return language.paid.format(ends) if row["paid_cny"] and what != "SUCCEEDED" else ends
+
+
+def price_of_a_call() -> float:
+    """What the vendor charges for the call that was observed, when nothing goes wrong."""
+    return float(observations()["scenarios"]["happy"]["classic"]["paid_cny"])
+
+
+def findings_table() -> str:
+    """Every finding in a line."""
+    rows = catalogue.advice().values()
+    return table(
+        ("finding", "level", "what the client did", "what to do instead"),
+        [(f"`{row.id}`", row.level, row.sentence, row.advice) for row in rows],
+    )
+
+
+def parts() -> dict[Path, dict[str, str]]:
+    """The tables that stand in pages written by hand, by page and by the name in their marks."""
+    readmes = {
+        ROOT / name: {
+            "scenarios": short_scenarios_table(language),
+            "observations": short_observations_table(language),
+        }
+        for name, language in (("README.md", ENGLISH), ("README.zh-CN.md", CHINESE))
+    }
+    return {**readmes, ROOT / "docs" / "testing.md": {"findings": findings_table()}}
+
+
+def with_tables(text: str, tables: Mapping[str, str]) -> str:
+    """A page with its tables as they are now. Raises ValueError when the marks of one are not there, once."""
+    for name, made in tables.items():
+        begin, end = f"<!-- {name}: made by docs/generate.py -->", f"<!-- /{name} -->"
+        if (text.count(begin), text.count(end)) != (1, 1):
+            raise ValueError(f"the page has no place for a table: {begin} and {end}, once each")
+        before, after = text.partition(begin)[0], text.partition(end)[2]
+        text = f"{before}{begin}\n{made}\n{end}{after}"
     return text
 
 
@@ -163,9 +266,8 @@ def pages() -> dict[Path, str]:
         ROOT / "docs" / "scenarios.md": scenarios_page(),
         ROOT / "docs" / "sdk-observations.md": observations_page(),
     }
-    for readme in (ROOT / name for name in READMES):
-        if readme.is_file():
-            made[readme] = with_tables(readme.read_text(encoding="utf-8"))
+    for page, tables in parts().items():
+        made[page] = with_tables(page.read_text(encoding="utf-8"), tables)
     return made
 
 

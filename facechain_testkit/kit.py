@@ -7,12 +7,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from copy import copy
 from dataclasses import replace
 from datetime import datetime
-from functools import wraps
+from functools import cache, wraps
 from importlib.util import find_spec
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from contracts import catalogue
 from facechain_testkit.doors import API_HOST, guarded_network
@@ -29,6 +30,9 @@ from mock_server.core.ports import World
 from mock_server.core.scenarios import asked_from_json
 from mock_server.core.tasks import VENDOR_ZONE, vendor_time
 from mock_server.settings import Settings
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -81,24 +85,32 @@ class Facechain:
         )
         self._strict_network = strict_network
         self._open = ExitStack()
+        self._is_running = False
         self._server_url: str | None = None
 
     # -- running ------------------------------------------------------------------------------------------------------
 
     def start(self) -> Facechain:
-        """Open the doors and point the environment and the vendor's SDK here."""
+        """Open the doors and point the environment and the vendor's SDK here. Raises RuntimeError when it runs."""
+        self._require_running(False)
         with ExitStack() as opening:
             opening.enter_context(guarded_network(strict=self._strict_network))
             for door in _doors():
                 opening.enter_context(door(self._handle, self.clock))
             opening.enter_context(_pointed_here(self.api_key))
             self._open = opening.pop_all()
+        self._is_running = True
         return self
 
     def stop(self) -> None:
-        """Close the port and the doors, and put everything back."""
+        """Close the port and the doors, and put everything back. What happened can still be looked at."""
+        self._is_running, self._server_url = False, None
         self._open.close()
-        self._server_url = None
+
+    def _require_running(self, wanted: bool) -> None:
+        if self._is_running is not wanted:
+            told = "is not running; start it, or use it in a with block" if wanted else "is running already"
+            raise RuntimeError(f"this mocked vendor {told}")
 
     def __enter__(self) -> Facechain:
         return self.start()
@@ -111,24 +123,33 @@ class Facechain:
     @contextmanager
     def serving(self, host: str = "127.0.0.1", port: int = 0) -> Iterator[Facechain]:
         """The vendor on a port (a free one when 0) and nowhere else: no doors, nothing patched."""
+        self._require_running(False)
         with ExitStack() as self._open:
             self._serve(host, port)
-            yield self
-        self._server_url = None
+            self._is_running = True
+            try:
+                yield self
+            finally:
+                self._is_running, self._server_url = False, None
 
     @property
     def base_url(self) -> str:
-        """The vendor on a loopback port, opened on first use; ends in ``/api/v1``, as the SDK wants it."""
+        """The vendor on a loopback port, opened on first use; ends in ``/api/v1``, as the SDK wants it.
+
+        Raises RuntimeError when the kit does not run.
+        """
         if self._server_url is None:
+            self._require_running(True)
             self._open.enter_context(_pointed_here(self.api_key, self._serve("127.0.0.1", 0)))
         return str(self._server_url)
 
     def _serve(self, host: str, port: int) -> str:
         from mock_server.app import create_app
         from mock_server.serving import running
+        from mock_server.web.wire import SIMULATOR
 
-        settings = replace(self._settings, host=host, port=port)
-        app = create_app(settings, simulator=self._simulator)
+        app = copy(_loopback_app()) if host == "127.0.0.1" else create_app(replace(self._settings, host=host))
+        app.extensions = {**app.extensions, SIMULATOR: self._simulator}
         server = self._open.enter_context(running(app, host, port))
         self._server_url = f"{server.url}/api/v1"
         return self._server_url
@@ -216,12 +237,14 @@ class Facechain:
 
     def assert_clean(self, level: str = "should") -> None:
         """Raises AssertionError with advice when there is any finding of this level or graver."""
+        __tracebackhide__ = True
         found = self.findings(level)
         if found:
             raise AssertionError("the client was advised against:\n" + findings_text(found))
 
     def assert_no_duplicate_spend(self) -> None:
         """Raises AssertionError when one portrait was submitted, and would be paid, more than once."""
+        __tracebackhide__ = True
         ledger = self.ledger
         if ledger["duplicates"]:
             pairs = ", ".join(f"{row['task_id']} repeats {row['repeats']}" for row in ledger["duplicates"])
@@ -299,10 +322,11 @@ class JournalOfKit:
 
 
 class mock_facechain:
-    """A mocked vendor for a ``with`` block, or as a decorator of a function, a coroutine function or a class.
+    """A mocked vendor for a ``with`` block, or as a decorator of a function of any kind, or of a class.
 
     Takes what ``Facechain`` takes. A decorated function that has a parameter ``facechain`` gets the handle;
-    of a class every method whose name begins with ``test`` is decorated.
+    of a class every method whose name begins with ``test`` is decorated. A generator, such as a fixture, has it until
+    it ends.
     """
 
     def __init__(self, **chosen: Any) -> None:
@@ -320,31 +344,59 @@ class mock_facechain:
         self._running.pop().stop()
 
     def __call__(self, decorated: F) -> F:
-        if inspect.isclass(decorated):
-            for name, method in inspect.getmembers(decorated, inspect.isfunction):
-                if name.startswith("test"):
-                    setattr(decorated, name, self(method))
-            return cast(F, decorated)
+        return cast(F, self._of_class(decorated) if inspect.isclass(decorated) else self._of_function(decorated))
+
+    def _of_class(self, decorated: type) -> type:
+        for name in dir(decorated):
+            if name.startswith("test"):
+                method = inspect.getattr_static(decorated, name)
+                if inspect.isfunction(method):
+                    setattr(decorated, name, self._of_function(method))
+                elif isinstance(method, (staticmethod, classmethod)):
+                    setattr(decorated, name, type(method)(self._of_function(method.__func__)))
+        return decorated
+
+    def _of_function(self, decorated: Callable[..., Any]) -> Callable[..., Any]:
         signature = inspect.signature(decorated)
         wants_handle = "facechain" in signature.parameters
+
+        @contextmanager
+        def running(named: dict[str, Any]) -> Iterator[dict[str, Any]]:
+            with Facechain(**self._chosen) as facechain:
+                yield {**named, "facechain": facechain} if wants_handle else named
 
         if inspect.iscoroutinefunction(decorated):
 
             @wraps(decorated)
             async def wrapped(*arguments: Any, **named: Any) -> Any:
-                with Facechain(**self._chosen) as facechain:
-                    return await decorated(*arguments, **named, **({"facechain": facechain} if wants_handle else {}))
+                with running(named) as more:
+                    return await decorated(*arguments, **more)
+
+        elif inspect.isasyncgenfunction(decorated):
+
+            @wraps(decorated)
+            async def wrapped(*arguments: Any, **named: Any) -> Any:
+                with running(named) as more:
+                    async for value in decorated(*arguments, **more):
+                        yield value
+
+        elif inspect.isgeneratorfunction(decorated):
+
+            @wraps(decorated)
+            def wrapped(*arguments: Any, **named: Any) -> Any:
+                with running(named) as more:
+                    return (yield from decorated(*arguments, **more))
 
         else:
 
             @wraps(decorated)
             def wrapped(*arguments: Any, **named: Any) -> Any:
-                with Facechain(**self._chosen) as facechain:
-                    return decorated(*arguments, **named, **({"facechain": facechain} if wants_handle else {}))
+                with running(named) as more:
+                    return decorated(*arguments, **more)
 
         kept = [each for name, each in signature.parameters.items() if name != "facechain"]
         wrapped.__signature__ = signature.replace(parameters=kept)  # type: ignore[attr-defined]
-        return cast(F, wrapped)
+        return wrapped
 
 
 def findings_text(found: list[Finding]) -> str:
@@ -417,6 +469,14 @@ class _pointed_here:
             }
             for name, value in before.items():
                 setattr(sdk, name, value)
+
+
+@cache
+def _loopback_app() -> Flask:
+    """The app to make copies of: its routes, which are alike in all of them, take longer to make than all else."""
+    from mock_server.app import create_app
+
+    return create_app(Settings(port=0))
 
 
 def _moment_ms(text: str) -> int:

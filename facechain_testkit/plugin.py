@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,25 @@ if TYPE_CHECKING:
     from facechain_testkit.kit import Facechain
 
 MARKER = "facechain"
+ARGUMENTS = {
+    "scenario": None,
+    "plan": None,
+    "limits": "documented",
+    "behaviours": None,
+    "clock": "running",
+    "profile": "calm",
+    "seed": None,
+    "strict": False,
+    "strict_network": False,
+}
+"""What the marker takes, with what holds when it says nothing; ``seed`` None is that of the command line."""
+
 MARKER_HELP = (
-    "facechain(scenario=None, plan=None, limits='documented', behaviours=None, clock='running', profile='calm', "
-    "strict=False, strict_network=False): how the mocked vendor of this test behaves; strict fails the test on findings"
+    f"facechain({', '.join(f'{name}={value!r}' for name, value in ARGUMENTS.items())}): "
+    "how the mocked vendor of this test behaves; strict fails the test on findings"
 )
 KIT: pytest.StashKey[Facechain] = pytest.StashKey()
+FAILED: pytest.StashKey[bool] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,11 +53,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A marked test has the mock also when it does not ask for the fixture."""
+    """A marked test has the mock also when it does not ask for the fixture, and has it before its other fixtures."""
     for item in items:
         names = getattr(item, "fixturenames", None)
         if names is not None and item.get_closest_marker(MARKER) and "facechain" not in names:
-            names.append("facechain")
+            definitions = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+            own = (i for i, name in enumerate(names) if name in definitions and _is_of_function(definitions[name]))
+            names.insert(next(own, len(names)), "facechain")
+
+
+def _is_of_function(definitions: Any) -> bool:
+    return bool(definitions) and definitions[-1].scope == "function"
 
 
 @pytest.fixture(scope="session")
@@ -54,19 +75,49 @@ def facechain_settings() -> dict[str, Any]:
 @pytest.fixture
 def facechain(request: pytest.FixtureRequest, facechain_settings: dict[str, Any]) -> Iterator[Facechain]:
     """A fresh mocked vendor, found by requests, httpx and aiohttp inside this process and at ``.base_url``."""
-    from facechain_testkit.kit import Facechain
-
-    marker = request.node.get_closest_marker(MARKER)
-    chosen = {"seed": request.config.getoption("--facechain-seed"), **facechain_settings}
-    chosen.update(marker.kwargs if marker else {})
-    strict = chosen.pop("strict", False) or request.config.getoption("--facechain-strict")
-    with Facechain(**chosen) as kit:
+    __tracebackhide__ = True
+    is_marked = request.node.get_closest_marker(MARKER) is not None
+    chosen = {**_chosen_for_run(request.config, facechain_settings), **_marked(request.node)}
+    is_strict = chosen.pop("strict", False) or request.config.getoption("--facechain-strict")
+    with _made(chosen) as kit:
         request.node.stash[KIT] = kit
         yield kit
-        if strict:
+        if is_strict and not request.node.stash.get(FAILED, False):
             kit.assert_clean()
-            if marker and not len(kit.journal):
-                raise AssertionError("this test is marked facechain and its client never called the vendor")
+            if is_marked and not len(kit.journal):
+                pytest.fail("this test is marked facechain and its client never called the vendor", pytrace=False)
+
+
+def _chosen_for_run(config: pytest.Config, settings: dict[str, Any]) -> dict[str, Any]:
+    return {"seed": config.getoption("--facechain-seed"), **settings}
+
+
+def _marked(node: pytest.Item) -> dict[str, Any]:
+    """What the markers of a test say; one that is closer to it wins, argument by argument."""
+    said: dict[str, Any] = {}
+    for marker in node.iter_markers(MARKER):
+        unknown = sorted(marker.kwargs.keys() - ARGUMENTS.keys())
+        if unknown or marker.args:
+            from contracts.catalogue import hint
+
+            told = (
+                f"has no argument {unknown[0]!r}; {hint(unknown[0], ARGUMENTS)}"
+                if unknown
+                else f"takes its arguments by name, not {marker.args[0]!r}"
+            )
+            pytest.fail(f"usage: the marker facechain {told}; it is {MARKER_HELP}", pytrace=False)
+        said = {**marker.kwargs, **said}
+    return {name: value for name, value in said.items() if name != "seed" or value is not None}
+
+
+def _made(chosen: dict[str, Any]) -> Facechain:
+    """The mocked vendor asked for; a choice that is none fails the test with what is wrong."""
+    from facechain_testkit.kit import Facechain
+
+    try:
+        return Facechain(**chosen)
+    except (TypeError, ValueError) as error:
+        return pytest.fail(f"usage: facechain cannot be made so: {error}", pytrace=False)
 
 
 @pytest.fixture(scope="session")
@@ -82,10 +133,9 @@ def facechain_server(
     facechain_listen_address: tuple[str, int],
 ) -> Iterator[Facechain]:
     """A mocked vendor on a port for the whole run; send ``X-Mock-Session`` or call ``.reset()`` to keep tests apart."""
-    from facechain_testkit.kit import Facechain
-
-    chosen = {"seed": request.config.getoption("--facechain-seed"), **facechain_settings}
-    with Facechain(**chosen).serving(*facechain_listen_address) as kit:
+    chosen = _chosen_for_run(request.config, facechain_settings)
+    chosen.pop("strict", None)
+    with _made(chosen).serving(*facechain_listen_address) as kit:
         yield kit
 
 
@@ -98,7 +148,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         return
     report = outcome.get_result()
     if report.failed:
-        again = f"again: pytest '{item.nodeid}' --facechain-seed {kit.seed}\n"
+        item.stash[FAILED] = True
+        again = f"again: pytest {shlex.quote(item.nodeid)} --facechain-seed {kit.seed}\n"
         report.sections.append(("facechain", kit.story() + again))
     if call.when == "teardown":
         from facechain_testkit.report import summary_of
@@ -120,22 +171,22 @@ class _Summary:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if not self._summaries:
+        folder, least = (self._config.getoption(f"--facechain-{name}") for name in ("report", "cover-min"))
+        if not folder and least is None:
             return
         from facechain_testkit.report import coverage, write_reports
 
-        folder = self._config.getoption("--facechain-report")
         if folder:
             write_reports(folder, self._summaries, seed=self._config.getoption("--facechain-seed"))
-        least = self._config.getoption("--facechain-cover-min")
         if least is not None and coverage(self._summaries).percent < least and session.exitstatus == 0:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        if not self._summaries:
+        least = self._config.getoption("--facechain-cover-min")
+        if not self._summaries and least is None:
             return
         from facechain_testkit.report import terminal_lines
 
         terminalreporter.section("facechain")
-        for line in terminal_lines(self._summaries, least=self._config.getoption("--facechain-cover-min")):
+        for line in terminal_lines(self._summaries, least=least):
             terminalreporter.write_line(line)

@@ -11,6 +11,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
 from types import FrameType
@@ -104,8 +105,22 @@ class _VendorTask(WSGITask):
         raise ClientDisconnected
 
     def build_response_header(self) -> bytes:
+        """The head of the answer. What the app chose goes out as it is when nothing has to be added."""
+        headers, wanted = self.response_headers, self.request.headers.get("CONNECTION", "").lower()
+        names = {name for name, _ in headers}
+        if self.version == "1.1" and wanted != "close" and self.content_length is not None and names >= _COMPLETE:
+            lines = "".join([f"{_title(name)}: {value}\r\n" for name, value in headers])
+            return f"HTTP/1.1 {self.status}\r\n{lines}\r\n".encode("latin-1")
         header: bytes = super().build_response_header()
         return header.replace(f"Via: {SERVER}\r\n".encode(), b"", 1)
+
+
+_COMPLETE = {"date", "server"}
+
+
+@lru_cache(maxsize=256)
+def _title(name: str) -> str:
+    return name.title()
 
 
 class _Channel(HTTPChannel):

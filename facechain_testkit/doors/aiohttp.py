@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 from unittest import mock
@@ -12,7 +13,7 @@ from unittest import mock
 import aiohttp
 from aiohttp.connector import TCPConnector
 
-from facechain_testkit.doors import Handler, is_vendor_host, plain_request, reply_headers
+from facechain_testkit.doors import Handler, is_vendor_host, pieces, plain_request, reply_headers, wait_for_head
 from mock_server.core.model import Reply, Wire
 from mock_server.core.ports import Clock
 
@@ -21,27 +22,23 @@ from mock_server.core.ports import Clock
 def aiohttp_door(handler: Handler, clock: Clock) -> Iterator[None]:
     """Answer ``aiohttp`` sessions for the vendor's hosts as long as this lasts."""
     connect = TCPConnector._create_connection
-    opened: list[_Line] = []
 
     async def create_connection(connector: Any, request: Any, traces: Any, timeout: aiohttp.ClientTimeout) -> Any:
         if not is_vendor_host(request.url.host):
             return await connect(connector, request, traces, timeout)
         protocol = connector._factory()
-        line = _Line(protocol, str(request.url.origin()), handler, clock, timeout)
-        opened.append(line)
-        protocol.connection_made(line)
+        protocol.connection_made(_Line(protocol, str(request.url.origin()), handler, clock, timeout))
         return protocol
 
     with mock.patch.object(TCPConnector, "_create_connection", create_connection):
-        try:
-            yield
-        finally:
-            for line in opened:
-                line.forget()
+        yield
 
 
 class _Line(asyncio.Transport):
-    """A connection whose far end is the vendor: takes a request's bytes, gives a reply's bytes."""
+    """A connection whose far end is the vendor: takes a request's bytes, gives a reply's bytes.
+
+    It serves one request and is then not used again, so that a session outlives a kit and meets the next one.
+    """
 
     def __init__(
         self, protocol: Any, origin: str, handler: Handler, clock: Clock, timeout: aiohttp.ClientTimeout
@@ -53,18 +50,27 @@ class _Line(asyncio.Transport):
         self._clock = clock
         self._timeout = timeout
         self._received = bytearray()
-        self._closing = False
+        self._is_served = False
+        self._is_lost = False
+        self._is_told_to_continue = False
         self._loop = asyncio.get_running_loop()
 
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
         self._received += data
-        parsed = _request_in(bytes(self._received))
-        if parsed is not None:
+        if b"\r\n\r\n" not in self._received:
+            return
+        head, rest = _split(bytes(self._received))
+        if head.expects_continue and not rest and not self._is_told_to_continue:
+            self._is_told_to_continue = True
+            self._loop.call_soon(self._protocol.data_received, b"HTTP/1.1 100 Continue\r\n\r\n")
+            return
+        body = _body_in(head, rest)
+        if body is not None:
             self._received.clear()
-            self._loop.call_soon(self._answer, *parsed)
+            self._loop.call_soon(self._answer, head, body)
 
     def is_closing(self) -> bool:
-        return self._closing
+        return self._is_served or self._is_lost
 
     def close(self) -> None:
         self._end(None)
@@ -72,12 +78,8 @@ class _Line(asyncio.Transport):
     def abort(self) -> None:
         self._end(None)
 
-    def forget(self) -> None:
-        """Close without a word to a loop that may have ended."""
-        self._closing = True
-
     def pause_reading(self) -> None:
-        """A reply comes in one piece, so there is nothing to pause."""
+        """A reply comes in one go, so there is nothing to pause."""
 
     def resume_reading(self) -> None:
         """As ``pause_reading``."""
@@ -86,43 +88,61 @@ class _Line(asyncio.Transport):
         return ("127.0.0.1", 443) if name in ("peername", "sockname") else default
 
     def _end(self, error: Exception | None) -> None:
-        if not self._closing:
-            self._closing = True
-            self._loop.call_soon(self._protocol.connection_lost, error)
+        if not self._is_lost:
+            self._is_lost = True
+            if not self._loop.is_closed():
+                self._loop.call_soon(self._protocol.connection_lost, error)
 
-    def _answer(self, method: str, target: str, headers: list[tuple[str, str]], body: bytes) -> None:
-        if self._closing:
+    def _answer(self, head: _Head, body: bytes) -> None:
+        if self._is_lost:
             return
-        reply = self._handler(plain_request(method, self._origin + target, headers, body))
-        whole = _head(reply) + (b"" if method == "HEAD" else reply.body)
-        if reply.wire is None:
-            self._protocol.data_received(whole)
+        self._is_served = True
+        try:
+            reply = self._handler(plain_request(head.method, self._origin + head.target, head.headers, body))
+        except BaseException as error:
+            self._protocol.set_exception(error)
+            raise
+        if head.method == "HEAD" or reply.wire is None:
+            self._protocol.data_received(_head(reply) + (b"" if head.method == "HEAD" else reply.body))
         else:
-            self._trouble(reply, reply.wire, whole)
+            self._trouble(reply, reply.wire)
 
-    def _trouble(self, reply: Reply, wire: Wire, whole: bytes) -> None:
+    def _trouble(self, reply: Reply, wire: Wire) -> None:
         """Send what gets through; waiting moves the clock."""
-        held_ms = max(wire.delay_ms, wire.pause_ms if wire.kind == "dribble" else 0)
-        limits = {"sock_read": self._timeout.sock_read, "total": self._timeout.total}
-        given = {name: limit for name, limit in limits.items() if limit}
-        first = min(given, key=lambda name: given[name], default=None)
-        if wire.kind == "hang" or (first is not None and held_ms > given[first] * 1000):
-            self._clock.advance(given.get(first or "", 0))
-            late = aiohttp.SocketTimeoutError("Timeout on reading data from socket")
-            self._protocol.set_exception(late if first == "sock_read" else asyncio.TimeoutError())
+        began_ms = self._clock.now_ms()
+        of_read, of_all = self._protocol.read_timeout, self._timeout.total
+
+        def patience_s() -> float | None:
+            left = None if not of_all else max(of_all - (self._clock.now_ms() - began_ms) / 1000, 0)
+            return min((each for each in (of_read or None, left) if each is not None), default=None)
+
+        try:
+            wait_for_head(wire, self._clock, patience_s())
+            self._protocol.data_received(_head(reply))
+            arrived = 0
+            for piece in pieces(reply.body, wire, self._clock, patience_s()):
+                arrived += len(piece)
+                self._protocol.data_received(piece)
+            if arrived < len(reply.body):
+                self._end(None)
+        except TimeoutError:
+            self._give_up(by_read=of_read is not None and (not of_all or of_read <= of_all))
+        except ConnectionResetError as error:
+            self._end(error)
+        except EOFError:
+            self._end(None)
+
+    def _give_up(self, *, by_read: bool) -> None:
+        """The client's patience is over: of one read, or of the whole call."""
+        if by_read:
+            self._protocol._on_read_timeout()
             return
-        self._clock.advance(wire.delay_ms / 1000)
-        if wire.kind == "reset":
-            self._end(ConnectionResetError(104, "Connection reset by peer"))
-        elif wire.kind == "empty":
-            self._end(None)
-        elif wire.kind == "cut":
-            self._protocol.data_received(_head(reply) + reply.body[: wire.bytes])
-            self._end(None)
-        else:
-            if wire.kind == "dribble":
-                self._clock.advance(wire.pause_ms * -(-len(reply.body) // max(wire.bytes, 1)) / 1000)
-            self._protocol.data_received(whole)
+        late = asyncio.TimeoutError()
+        late.__cause__ = asyncio.CancelledError()
+        self._protocol.set_exception(late)
+        payload = self._protocol._payload
+        if payload is not None:
+            payload.set_exception(late)
 
 
 def _head(reply: Reply) -> bytes:
@@ -131,21 +151,37 @@ def _head(reply: Reply) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
-def _request_in(data: bytes) -> tuple[str, str, list[tuple[str, str]], bytes] | None:
-    """Method, target, headers and body of a request that has come in whole, else None."""
-    head, blank, rest = data.partition(b"\r\n\r\n")
-    if not blank:
-        return None
+@dataclass(frozen=True)
+class _Head:
+    """The first lines of a request."""
+
+    method: str
+    target: str
+    headers: list[tuple[str, str]]
+
+    @property
+    def expects_continue(self) -> bool:
+        return self.value("expect").lower() == "100-continue"
+
+    def value(self, wanted: str) -> str:
+        return next((value for name, value in self.headers if name.lower() == wanted), "")
+
+
+def _split(data: bytes) -> tuple[_Head, bytes]:
+    """The head of a request, which has come in whole, and what follows it."""
+    head, _, rest = data.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     method, target, _ = first.split(" ", 2)
     headers = [(name.strip(), value.strip()) for name, _, value in (line.partition(":") for line in lines)]
-    named = {name.lower(): value for name, value in headers}
-    if named.get("transfer-encoding", "").lower() == "chunked":
-        body = _unchunked(rest)
-    else:
-        length = int(named.get("content-length", 0))
-        body = rest[:length] if len(rest) >= length else None
-    return None if body is None else (method, target, headers, body)
+    return _Head(method, target, headers), rest
+
+
+def _body_in(head: _Head, rest: bytes) -> bytes | None:
+    """The body that has come in, None as long as it is not whole."""
+    if head.value("transfer-encoding").lower() == "chunked":
+        return _unchunked(rest)
+    length = int(head.value("content-length") or 0)
+    return rest[:length] if len(rest) >= length else None
 
 
 def _unchunked(rest: bytes) -> bytes | None:

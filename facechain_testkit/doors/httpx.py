@@ -4,29 +4,40 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from unittest import mock
 
+import httpcore
 import httpx
 
-from facechain_testkit.doors import Handler, is_vendor_host, plain_request, reply_headers
-from mock_server.core.model import Reply, Wire
+from facechain_testkit.doors import Handler, is_vendor_host, pieces, plain_request, reply_headers, wait_for_head
+from mock_server.core.model import Reply
 from mock_server.core.ports import Clock
 
 
 class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """A body that arrives whole, or ends too soon as on a line that dies."""
+    """A body that arrives whole, or piece by piece, or ends too soon as on a line that dies."""
 
-    def __init__(self, part: bytes, whole: int) -> None:
-        self._part = part
-        self._whole = whole
+    def __init__(self, reply: Reply, clock: Clock, request: httpx.Request) -> None:
+        self._reply = reply
+        self._clock = clock
+        self._request = request
 
     def __iter__(self) -> Iterator[bytes]:
-        yield self._part
-        if len(self._part) < self._whole:
-            raise httpx.RemoteProtocolError(
+        whole = self._reply.body
+        arrived = 0
+        try:
+            for piece in pieces(whole, self._reply.wire, self._clock, _patience_s(self._request)):
+                arrived += len(piece)
+                yield piece
+        except TimeoutError as error:
+            raise _late(self._request, error) from httpcore.ReadTimeout(str(error))
+        if arrived < len(whole):
+            text = (
                 "peer closed connection without sending complete message body "
-                f"(received {len(self._part)} bytes, expected {self._whole})"
+                f"(received {arrived} bytes, expected {len(whole)})"
             )
+            raise httpx.RemoteProtocolError(text, request=self._request) from httpcore.RemoteProtocolError(text)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for piece in self:
@@ -40,9 +51,15 @@ def httpx_door(handler: Handler, clock: Clock) -> Iterator[None]:
 
     def answer(request: httpx.Request, body: bytes) -> httpx.Response:
         reply = handler(plain_request(request.method, str(request.url), request.headers.items(), body))
-        part = reply.body if reply.wire is None else _sent(reply, reply.wire, clock, request)
-        whole = 0 if request.method == "HEAD" else len(reply.body)
-        return httpx.Response(reply.status, headers=reply_headers(reply), stream=_Body(part, whole))
+        if reply.wire is not None:
+            _wait(reply, clock, request)
+        phrase = HTTPStatus(reply.status).phrase.encode()
+        return httpx.Response(
+            reply.status,
+            headers=reply_headers(reply),
+            stream=httpx.ByteStream(b"") if request.method == "HEAD" else _Body(reply, clock, request),
+            extensions={"http_version": b"HTTP/1.1", "reason_phrase": phrase},
+        )
 
     def handle_request(transport: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
         if not is_vendor_host(request.url.host):
@@ -61,18 +78,24 @@ def httpx_door(handler: Handler, clock: Clock) -> Iterator[None]:
         yield
 
 
-def _sent(reply: Reply, wire: Wire, clock: Clock, request: httpx.Request) -> bytes:
-    """What arrives of the body. Raises what ``httpx`` raises when the line fails; waiting moves the clock."""
-    timeout_s = request.extensions.get("timeout", {}).get("read")
-    is_late = timeout_s is not None and max(wire.delay_ms, wire.pause_ms * (wire.kind == "dribble")) > timeout_s * 1000
-    if is_late or wire.kind == "hang":
-        clock.advance(timeout_s or 0)
-        raise httpx.ReadTimeout(f"the reply did not come within {timeout_s} s", request=request)
-    clock.advance(wire.delay_ms / 1000)
-    if wire.kind == "reset":
-        raise httpx.ReadError("[Errno 104] Connection reset by peer", request=request)
-    if wire.kind == "empty":
-        raise httpx.RemoteProtocolError("Server disconnected without sending a response.", request=request)
-    if wire.kind == "dribble":
-        clock.advance(wire.pause_ms * -(-len(reply.body) // max(wire.bytes, 1)) / 1000)
-    return reply.body[: wire.bytes] if wire.kind == "cut" else reply.body
+def _patience_s(request: httpx.Request) -> float | None:
+    patience_s: float | None = request.extensions.get("timeout", {}).get("read")
+    return patience_s
+
+
+def _wait(reply: Reply, clock: Clock, request: httpx.Request) -> None:
+    """Let the time before a reply pass. Raises what ``httpx`` raises when none comes."""
+    assert reply.wire is not None
+    try:
+        wait_for_head(reply.wire, clock, _patience_s(request))
+    except TimeoutError as error:
+        raise _late(request, error) from httpcore.ReadTimeout(str(error))
+    except ConnectionResetError as error:
+        raise httpx.ReadError(str(error), request=request) from httpcore.ReadError(str(error))
+    except EOFError:
+        text = "Server disconnected without sending a response."
+        raise httpx.RemoteProtocolError(text, request=request) from httpcore.RemoteProtocolError(text)
+
+
+def _late(request: httpx.Request, error: TimeoutError) -> httpx.ReadTimeout:
+    return httpx.ReadTimeout(str(error), request=request)

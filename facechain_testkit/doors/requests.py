@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import IncompleteRead, RemoteDisconnected
+from functools import lru_cache
+from http.client import RemoteDisconnected
 from typing import Any
 from unittest import mock
 from urllib.parse import urlsplit
@@ -12,22 +15,17 @@ from urllib.parse import urlsplit
 import requests
 import responses
 from requests.adapters import BaseAdapter, HTTPAdapter
-from urllib3.exceptions import ProtocolError
+from urllib3 import HTTPSConnectionPool
+from urllib3.exceptions import HTTPError, MaxRetryError, ProtocolError, ReadTimeoutError
 from urllib3.util import Retry
 
-from facechain_testkit.doors import Handler, is_vendor_host, plain_request, reply_headers
+from facechain_testkit.doors import Handler, is_vendor_url, pieces, plain_request, reply_headers, wait_for_head
 from mock_server.core.model import Reply, Wire
 from mock_server.core.ports import Clock
 
 
 class DoorAdapter(HTTPAdapter):
-    """Stands in for the adapter a session would use; ``responses`` answers in its place."""
-
-    def __init__(self, replaced: BaseAdapter) -> None:
-        self.max_retries = getattr(replaced, "max_retries", Retry(0))
-
-    def close(self) -> None:
-        """There is no connection to close."""
+    """What an adapter's own ``send`` ends in at the door; ``responses`` answers in place of the network."""
 
 
 class _Anything(responses.CallbackResponse):
@@ -37,31 +35,123 @@ class _Anything(responses.CallbackResponse):
         return True, ""
 
 
+class _Forgetful(responses.CallList):
+    """The kit has a journal; a second list of every request would only grow."""
+
+    def add(self, request: Any, response: Any) -> None:
+        pass
+
+    def add_call(self, call: Any) -> None:
+        pass
+
+
+class _Incoming(io.RawIOBase):
+    """A body on its way, as urllib3 reads it from a socket."""
+
+    def __init__(self, arriving: Iterator[bytes]) -> None:
+        self._arriving = arriving
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._rest = self._rest or next(self._arriving, b"")
+        given = self._rest[: len(buffer)]
+        buffer[: len(given)] = given
+        self._rest = self._rest[len(given) :]
+        return len(given)
+
+
 @contextmanager
 def requests_door(handler: Handler, clock: Clock) -> Iterator[None]:
     """Answer ``requests`` for the vendor's hosts as long as this lasts."""
 
-    def answer(request: Any) -> tuple[int, list[tuple[str, str]], bytes]:
+    def answer(request: Any) -> tuple[int, list[tuple[str, str]], Any]:
         reply = handler(plain_request(request.method, request.url, request.headers.items(), _body(request.body)))
-        body = reply.body if reply.wire is None else _sent(reply, reply.wire, clock, _read_timeout(request))
-        return reply.status, reply_headers(reply), body
+        body = reply.body if reply.wire is None else _sent(reply, reply.wire, clock, request)
+        return reply.status, reply_headers(reply), b"" if request.method == "HEAD" else body
 
     find_adapter = requests.Session.get_adapter
 
     def get_adapter(session: requests.Session, url: str) -> BaseAdapter:
         adapter = find_adapter(session, url)
-        return DoorAdapter(adapter) if is_vendor_host(urlsplit(url).hostname) else adapter
+        return _at_the_door(adapter) if is_vendor_url(url) else adapter
 
     answering = responses.RequestsMock(
         assert_all_requests_are_fired=False, target=f"{__name__}.{DoorAdapter.__name__}.send"
     )
-    answering.add(_Anything(responses.GET, "https://vendor", callback=answer, content_type=None))
-    with answering, mock.patch.object(requests.Session, "get_adapter", get_adapter):
+    registered = answering.add(_Anything(responses.GET, "https://vendor", callback=answer, content_type=None))
+    answering._calls = registered._calls = _Forgetful()
+    with (
+        answering,
+        mock.patch.object(DoorAdapter, "send", _retrying(DoorAdapter.send)),
+        mock.patch.object(requests.Session, "get_adapter", get_adapter),
+    ):
         yield
 
 
+def _at_the_door(adapter: BaseAdapter) -> BaseAdapter:
+    """The same adapter, of the same state, with the door in place of the network. One that is no HTTPAdapter stays."""
+    if isinstance(adapter, DoorAdapter) or not isinstance(adapter, HTTPAdapter):
+        return adapter
+    door: BaseAdapter = object.__new__(_door_class(type(adapter)))
+    door.__dict__ = adapter.__dict__
+    return door
+
+
+@lru_cache(maxsize=64)
+def _door_class(of: Any) -> Any:
+    """The class ``of`` with the door right before HTTPAdapter, so that its ``super().send`` comes in here."""
+    return DoorAdapter if of is HTTPAdapter else type(of.__name__, (of, DoorAdapter), {})
+
+
+_NO_RETRIES = Retry(0)
+"""Given to ``responses``, which would retry a status at once, where urllib3 waits."""
+
+
+def _retrying(send: Any) -> Any:
+    """``send`` with the adapter's own retries and errors, as HTTPAdapter and urllib3 have them."""
+
+    def retrying(adapter: HTTPAdapter, request: Any, *arguments: Any, **more: Any) -> requests.Response:
+        retries = adapter.max_retries
+        while True:
+            try:
+                response: requests.Response = send(adapter, request, *arguments, **more, retries=_NO_RETRIES)
+                if not retries.is_retry(request.method, response.status_code, "Retry-After" in response.headers):
+                    return response
+            except (ProtocolError, ReadTimeoutError) as error:
+                retries = _incremented(retries, request, error=error)
+                retries.sleep()
+                continue
+            try:
+                retries = retries.increment(request.method, request.url, response=response.raw)
+            except MaxRetryError as error:
+                if retries.raise_on_status:
+                    raise requests.exceptions.RetryError(error, request=request) from error
+                return response
+            response.close()
+            retries.sleep(response.raw)
+
+    return retrying
+
+
+def _incremented(retries: Retry, request: Any, error: HTTPError) -> Retry:
+    """One retry less. Raises what HTTPAdapter raises when none is left."""
+    try:
+        return retries.increment(request.method, request.url, error=error, _stacktrace=sys.exc_info()[2])
+    except ReadTimeoutError as late:
+        raise requests.ReadTimeout(late, request=request) from late
+    except (ProtocolError, MaxRetryError) as lost:
+        raise requests.ConnectionError(lost, request=request) from lost
+
+
 def _body(body: Any) -> bytes:
-    return body.encode() if isinstance(body, str) else bytes(body or b"")
+    if body is None:
+        return b""
+    if isinstance(body, str):
+        return body.encode()
+    return bytes(body) if isinstance(body, bytes | bytearray | memoryview) else b"".join(body)
 
 
 def _read_timeout(request: Any) -> float | None:
@@ -70,25 +160,18 @@ def _read_timeout(request: Any) -> float | None:
     return limit
 
 
-def _sent(reply: Reply, wire: Wire, clock: Clock, timeout_s: float | None) -> bytes:
-    """What arrives of the body. Raises what ``requests`` raises when the line fails; waiting moves the clock."""
-    is_late = timeout_s is not None and max(wire.delay_ms, wire.pause_ms * (wire.kind == "dribble")) > timeout_s * 1000
-    if is_late or wire.kind == "hang":
-        clock.advance(timeout_s or 0)
-        raise requests.ReadTimeout(f"the reply did not come within {timeout_s} s")
-    clock.advance(wire.delay_ms / 1000)
-    if wire.kind == "reset":
-        raise _aborted(ConnectionResetError(104, "Connection reset by peer"))
-    if wire.kind == "empty":
-        raise _aborted(RemoteDisconnected("Remote end closed connection without response"))
-    if wire.kind == "cut":
-        part, rest = reply.body[: wire.bytes], len(reply.body) - wire.bytes
-        broken = IncompleteRead(part, max(rest, 0))
-        raise requests.exceptions.ChunkedEncodingError(ProtocolError(f"Connection broken: {broken!r}", broken))
-    if wire.kind == "dribble":
-        clock.advance(wire.pause_ms * -(-len(reply.body) // max(wire.bytes, 1)) / 1000)
-    return reply.body
-
-
-def _aborted(cause: Exception) -> requests.ConnectionError:
-    return requests.ConnectionError(ProtocolError("Connection aborted.", cause))
+def _sent(reply: Reply, wire: Wire, clock: Clock, request: Any) -> io.BufferedReader:
+    """The body as it will arrive. Raises what urllib3 raises when not even the head does."""
+    patience_s = _read_timeout(request)
+    try:
+        wait_for_head(wire, clock, patience_s)
+    except TimeoutError as error:
+        text = f"Read timed out. (read timeout={patience_s})" if patience_s is not None else str(error)
+        pool = HTTPSConnectionPool(str(urlsplit(request.url).hostname))  # for the message; it opens nothing
+        raise ReadTimeoutError(pool, request.url, text) from error
+    except ConnectionResetError as error:
+        raise ProtocolError("Connection aborted.", error) from error
+    except EOFError:
+        cause = RemoteDisconnected("Remote end closed connection without response")
+        raise ProtocolError("Connection aborted.", cause) from cause
+    return io.BufferedReader(_Incoming(pieces(reply.body, wire, clock, patience_s)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cache
 
 from contracts import catalogue
@@ -14,13 +13,11 @@ from mock_server.core.simulator import Simulator
 
 
 def handle(simulator: Simulator, request: Request) -> Reply:
-    """The reply to any request: of the API, of the object storage, or of nobody (404, empty)."""
-    host = request.origin.partition("://")[2].partition(":")[0].lower()
-    reply = _handle(simulator, request, host)
-    return replace(reply, body=b"") if request.method == "HEAD" else reply
+    """The reply to any request: of the API, of the object storage, or of nobody (404, empty).
 
-
-def _handle(simulator: Simulator, request: Request, host: str) -> Reply:
+    The reply to a HEAD has the body that a GET would get: its length is told, and whoever sends it leaves it out.
+    """
+    host = request.origin.partition("://")[2].partition(":")[0].lower().removesuffix(".")
     method = "GET" if request.method == "HEAD" else request.method
     if host == oss.HOST:
         return _fetch(simulator, request, method, request.path[1:])

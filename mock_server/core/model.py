@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 
 from mock_server.core.plans import Outcome, Plan
 
@@ -93,6 +94,11 @@ class Terms:
     keys: Mapping[str, str] = field(default_factory=dict)
     workspaces: frozenset[str] = frozenset()
     public_base_url: str | None = None
+
+    @cached_property
+    def choices(self) -> tuple[tuple[str, str], ...]:
+        """The behaviours as something that can be remembered by."""
+        return tuple(self.behaviours.items())
 
 
 @dataclass(frozen=True, slots=True)

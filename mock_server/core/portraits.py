@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NoReturn
 
 from contracts import catalogue, validation
@@ -104,15 +104,14 @@ def _require_async(call: Call) -> None:
 
 def _judge(call: Call) -> Submission:
     body = call.request.body
-    choices = tuple(sorted(call.terms.behaviours.items()))
     judge = _remembered if len(body) <= SMALL_BODY else judged_body
-    return judge(body, choices)
+    return judge(body, call.terms.choices)
 
 
 def judged_body(body: bytes, choices: tuple[tuple[str, str], ...]) -> Submission:
     """What the bytes of a submission amount to, under the behaviours chosen."""
     try:
-        return _read(body, dict(choices))
+        return _read(body, choices)
     except VendorError as error:
         return Submission(intent=_digest(body), refused=error)
 
@@ -120,7 +119,7 @@ def judged_body(body: bytes, choices: tuple[tuple[str, str], ...]) -> Submission
 _remembered = lru_cache(maxsize=256)(judged_body)
 
 
-def _read(body: bytes, behaviours: dict[str, str]) -> Submission:
+def _read(body: bytes, choices: tuple[tuple[str, str], ...]) -> Submission:
     most = int(catalogue.limits()["body_bytes"])
     if len(body) > most:
         raise VendorError("too_large", rule="body.size", place="body", problem=f"is larger than {most} bytes")
@@ -130,19 +129,24 @@ def _read(body: bytes, behaviours: dict[str, str]) -> Submission:
             "illegal_input", rule="body.object", place="body", problem=f"is {shown(content)}, not an object"
         )
     _check_model(content.get("model"))
-    contract = validation.RequestContract(behaviours)
+    contract = _contract(choices)
     if not contract.is_valid(content):
         refused = _worst(contract.violations(content))
-        if behaviours["validation-timing"] != "deferred":
+        if ("validation-timing", "deferred") not in choices:
             raise refused
         return Submission(intent=_digest(body), refused=refused)
     parameters = content["parameters"]
     return Submission(
         style=parameters.get("style", ""),
         n=int(parameters.get("n", 4)),
-        intent=_digest(json.dumps(content, sort_keys=True).encode()),
+        intent=_digest(_sorted(content).encode()),
         scenario=carried_by_body(content),
     )
+
+
+@cache
+def _contract(choices: tuple[tuple[str, str], ...]) -> validation.RequestContract:
+    return validation.RequestContract(dict(choices))
 
 
 def _worst(violations: list[validation.Violation]) -> VendorError:
@@ -163,7 +167,7 @@ def _digest(text: bytes) -> str:
 def parse(body: bytes) -> object:
     """The JSON in ``body``, strictly: UTF-8, no NaN, no infinity. Raises VendorError that says where it broke."""
     try:
-        return json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
+        return _decode(body.decode("utf-8"))
     except UnicodeDecodeError as error:
         problem = f"is not UTF-8 at byte {error.start}"
     except RecursionError:
@@ -177,6 +181,10 @@ def parse(body: bytes) -> object:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
+
+
+_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
+_sorted = json.JSONEncoder(sort_keys=True).encode
 
 
 def _check_model(model: object) -> None:

@@ -91,7 +91,7 @@ def carried_by_body(content: dict[str, Any]) -> str | None:
 
 
 def _word_of_host(url: object) -> str | None:
-    if not isinstance(url, str):
+    if not isinstance(url, str) or HOST_SUFFIX not in url.lower():
         return None
     try:
         host = (urlsplit(url).hostname or "").lower()

@@ -32,6 +32,7 @@ from mock_server.__main__ import main
 from mock_server.app import create_app
 from mock_server.clock import MOST_MS, VendorClock
 from mock_server.core import faults, journal, media
+from mock_server.core.plans import MOST_IMAGES
 from mock_server.core.simulator import Simulator
 from mock_server.serving import Server, running, write_ready_file
 from mock_server.settings import Settings
@@ -48,7 +49,7 @@ TRAIN_FREE = GOOD["train-free"]
 
 def raw(vendor: Vendor, method: str, path: str, **variables: str) -> tuple[int, list[tuple[str, str]], bytes]:
     """Status, headers and body of a call whose WSGI variables may hold anything, as no client would send them."""
-    environ = EnvironBuilder(path="/x", headers={"X-Admin-Token": TOKEN}).get_environ()
+    environ = EnvironBuilder(path="/x", headers=[("X-Admin-Token", TOKEN)]).get_environ()
     environ["REQUEST_METHOD"], environ["PATH_INFO"] = method, path
     environ.update(variables)
     chunks, status, headers = run_wsgi_app(vendor.app.wsgi_app, environ)
@@ -1079,7 +1080,7 @@ def test_requests_are_bounded_by_bytes_wherever_these_stand(
 @pytest.mark.parametrize(
     "plan",
     [
-        {"outcome": {"images": ["ok"] * 5}},
+        {"outcome": {"images": ["ok"] * (MOST_IMAGES + 1)}},
         {"outcome": {"images": "ok" * 1_000}},
         {"pending_ms": 30 * 24 * 3_600_000 + 1},
         {"running_ms": 10**30},
