@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "tests" / "examples"
 BETWEEN = "-- the next block --"
 PATIENCE_S = 90
-_FOR_OUR_TOOLS = re.compile(r"(?:# (?:mypy|ruff): .*\n)*")
+_FOR_OUR_TOOLS = re.compile(r"\A(?:# (?:mypy|ruff): .*\n)+")
 """The first lines of an example, which users write without types; no page shows them."""
 
 
@@ -84,9 +84,8 @@ def code(cell: str) -> list[str]:
 
 def examples() -> dict[str, str]:
     """The files under ``tests/examples`` as a page shows them, by name."""
-    return {
-        path.name: path.read_text(encoding="utf-8").removeprefix(_UNTYPED) for path in sorted(EXAMPLES.glob("*.py"))
-    }
+    files = {path.name: path.read_text(encoding="utf-8") for path in sorted(EXAMPLES.glob("*.py"))}
+    return {name: _FOR_OUR_TOOLS.sub("", text) for name, text in files.items()}
 
 
 def commands(block: Block) -> list[list[str]]:

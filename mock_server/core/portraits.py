@@ -139,7 +139,7 @@ def _read(body: bytes, choices: tuple[tuple[str, str], ...]) -> Submission:
     return Submission(
         style=parameters.get("style", ""),
         n=int(parameters.get("n", 4)),
-        intent=_digest(_sorted(content).encode()),
+        intent=_intent(content, body),
         scenario=carried_by_body(content),
     )
 
@@ -160,6 +160,14 @@ def _worst(violations: list[validation.Violation]) -> VendorError:
     )
 
 
+def _intent(content: dict[str, Any], body: bytes) -> str:
+    """A digest that does not depend on the order of fields."""
+    try:
+        return _digest(_sorted(content).encode())
+    except RecursionError:  # just shallow enough to be read
+        return _digest(body)
+
+
 def _digest(text: bytes) -> str:
     return hashlib.blake2b(text, digest_size=8).hexdigest()
 
@@ -167,7 +175,10 @@ def _digest(text: bytes) -> str:
 def parse(body: bytes) -> object:
     """The JSON in ``body``, strictly: UTF-8, no NaN, no infinity. Raises VendorError that says where it broke."""
     try:
-        return _decode(body.decode("utf-8"))
+        text = body.decode("utf-8")
+        if text.startswith("\ufeff"):
+            raise ValueError("Unexpected UTF-8 BOM")
+        return _decode(text)
     except UnicodeDecodeError as error:
         problem = f"is not UTF-8 at byte {error.start}"
     except RecursionError:

