@@ -148,7 +148,8 @@ class Facechain:
         from mock_server.serving import running
         from mock_server.web.wire import SIMULATOR
 
-        app = copy(_loopback_app()) if host == "127.0.0.1" else create_app(replace(self._settings, host=host))
+        settings = replace(self._settings, host=host)
+        app = copy(_loopback_app()) if host == "127.0.0.1" else create_app(settings, simulator=self._simulator)
         app.extensions = {**app.extensions, SIMULATOR: self._simulator}
         server = self._open.enter_context(running(app, host, port))
         self._server_url = f"{server.url}/api/v1"

@@ -19,6 +19,7 @@ from mock_server.core.scenarios import Asked, carried_by_body, carried_by_header
 MODEL = "facechain-generation"
 MOST_TASKS = 1_000_000
 SMALL_BODY = 4_096
+MOST_DEPTH = 100
 _DEFERRED_MS = 100
 
 
@@ -139,7 +140,7 @@ def _read(body: bytes, choices: tuple[tuple[str, str], ...]) -> Submission:
     return Submission(
         style=parameters.get("style", ""),
         n=int(parameters.get("n", 4)),
-        intent=_intent(content, body),
+        intent=_digest(_sorted(content).encode()),
         scenario=carried_by_body(content),
     )
 
@@ -160,14 +161,6 @@ def _worst(violations: list[validation.Violation]) -> VendorError:
     )
 
 
-def _intent(content: dict[str, Any], body: bytes) -> str:
-    """A digest that does not depend on the order of fields."""
-    try:
-        return _digest(_sorted(content).encode())
-    except RecursionError:  # just shallow enough to be read
-        return _digest(body)
-
-
 def _digest(text: bytes) -> str:
     return hashlib.blake2b(text, digest_size=8).hexdigest()
 
@@ -178,7 +171,10 @@ def parse(body: bytes) -> object:
         text = body.decode("utf-8")
         if text.startswith("\ufeff"):
             raise ValueError("Unexpected UTF-8 BOM")
-        return _decode(text)
+        content = _decode(text)
+        if text.count("[") + text.count("{") > MOST_DEPTH and _depth(content) > MOST_DEPTH:
+            raise RecursionError
+        return content
     except UnicodeDecodeError as error:
         problem = f"is not UTF-8 at byte {error.start}"
     except RecursionError:
@@ -188,6 +184,16 @@ def parse(body: bytes) -> object:
     except ValueError as error:
         problem = f"is not JSON: {error}"
     raise VendorError("body_invalid", rule="body.json", place="body", problem=problem)
+
+
+def _depth(content: object) -> int:
+    """How many arrays and objects lie within one another."""
+    deepest, below = 0, [content]
+    while below:
+        inner = [value for value in below if isinstance(value, list | dict)]
+        below = [item for value in inner for item in (value.values() if isinstance(value, dict) else value)]
+        deepest += bool(inner)
+    return deepest
 
 
 def _refuse_constant(name: str) -> NoReturn:

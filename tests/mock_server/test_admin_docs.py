@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,87 +15,51 @@ from mock_server.clock import VendorClock
 from mock_server.serving import running
 from mock_server.settings import Settings
 from mock_server.web.control import PREFIX
+from tests import documents
 from tests.conftest import START_MS, TOKEN
 
-PAGE = (Path(__file__).parents[2] / "docs" / "admin-api.md").read_text("utf-8")
+PAGE = documents.page("docs/admin-api.md")
 LEFT_OUT = "…"
-BETWEEN = "-- the next block --"
-PATIENCE_S = 60
 
 
 @dataclass(frozen=True)
-class Block:
+class Call:
     """Lines of shell, and the answer that the page shows below them."""
 
     heading: str
     lines: str
-    shown: Any
+    shown: Any = None
 
 
-def blocks() -> list[Block]:
+def calls() -> list[Call]:
     """Every ``bash`` or ``console`` block of the page with the ``json`` block below it."""
-    found: list[Block] = []
-    heading, fence, text = "", "", ""
-    for line in PAGE.splitlines():
-        if line.startswith("```"):
-            if fence in ("bash", "console"):
-                found.append(Block(heading, text, None))
-            elif fence == "json":
-                found[-1] = Block(found[-1].heading, found[-1].lines, json.loads(text))
-            fence, text = ("" if fence else line[3:].strip()), ""
-        elif fence:
-            text += re.sub(r"^\$ ", "", line) + "\n"
-        elif line.startswith("#"):
-            heading = line.lstrip("# ")
+    found: list[Call] = []
+    for block in documents.blocks(PAGE, "bash", "console", "json"):
+        if block.language == "json":
+            found[-1] = Call(found[-1].heading, found[-1].lines, json.loads(block.text))
+        else:
+            found.append(Call(block.heading, re.sub(r"(?m)^\$ ", "", block.text)))
     return found
 
 
-BLOCKS = blocks()
-
-
-def program(name: str) -> str:
-    """Where a program of the machine is; fails, and names the package, when it is not installed."""
-    path = shutil.which(name)
-    if path is None:
-        pytest.fail(f"{name} is not installed, and the page's lines need it: install the package '{name}'")
-    return path
+CALLS = calls()
 
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """What each block printed, run by one shell in the order of the page against a fresh server."""
-    program("curl")
     folder = tmp_path_factory.mktemp("admin-docs")
-    (folder / ".curlrc").write_text("max-time = 20\n", "utf-8")
-    script = f"\necho '{BETWEEN}'\n".join(block.lines for block in BLOCKS)
     app = create_app(Settings(seed=7, admin_token=TOKEN), clock=VendorClock(START_MS))
     with running(app) as server:
-        done = subprocess.run(
-            [program("bash"), "-eu", "-c", script],
-            cwd=folder,
-            env={
-                "PATH": os.environ["PATH"],
-                "CURL_HOME": str(folder),
-                "BASE": server.url,
-                "TOKEN": TOKEN,
-                "no_proxy": "*",
-            },
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            timeout=PATIENCE_S,
-            check=False,
-        )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split(f"{BETWEEN}\n")
+        return documents.run_shell([call.lines for call in CALLS], folder, BASE=server.url, TOKEN=TOKEN)
 
 
-@pytest.mark.parametrize("number", range(len(BLOCKS)), ids=lambda n: f"{n}-{BLOCKS[n].heading}")
+@pytest.mark.parametrize("number", range(len(CALLS)), ids=lambda n: f"{n}-{CALLS[n].heading}")
 def test_the_answer_looks_as_the_page_shows_it(answers: list[str], number: int) -> None:
-    block = BLOCKS[number]
-    assert block.shown is not None, f"no answer is shown below:\n{block.lines}"
+    call = CALLS[number]
+    assert call.shown is not None, f"no answer is shown below:\n{call.lines}"
     answer = json.loads(answers[number])
-    assert differences(block.shown, answer) == [], f"{block.lines}\nanswered {answers[number][:2_000]}"
+    assert differences(call.shown, answer) == [], f"{call.lines}\nanswered {answers[number][:2_000]}"
 
 
 def differences(shown: Any, answer: Any, place: str = "$") -> list[str]:
@@ -127,10 +87,8 @@ def differences(shown: Any, answer: Any, place: str = "$") -> list[str]:
 
 
 def test_the_page_shows_every_route_of_the_admin_api() -> None:
-    calls = re.findall(
-        r"curl -s (?:-X (\w+) )?\"?\$BASE(/__admin/[^\s\"?]+)", "\n".join(block.lines for block in BLOCKS)
-    )
-    shown = {(method or "GET", path.replace("$TASK", "{task_id}")) for method, path in calls}
+    asked = re.findall(r"curl -s (?:-X (\w+) )?\"?\$BASE(/__admin/[^\s\"?]+)", "\n".join(call.lines for call in CALLS))
+    shown = {(method or "GET", path.replace("$TASK", "{task_id}")) for method, path in asked}
     shown = {(method, re.sub(r"/fault-1$", "/{fault_id}", path)) for method, path in shown}
     shown = {(method, re.sub(r"/1$", "/{number}", path)) for method, path in shown}
     routes = {(method.upper(), path) for path, item in catalogue.admin_openapi()["paths"].items() for method in item}
@@ -139,7 +97,7 @@ def test_the_page_shows_every_route_of_the_admin_api() -> None:
 
 def test_the_page_names_no_address_but_in_its_variable() -> None:
     assert re.findall(r"(?<!BASE=)http://[\w.]+:\d+", PAGE) == []
-    assert all("$BASE" in block.lines for block in BLOCKS)
+    assert all("$BASE" in call.lines for call in CALLS)
     assert f"BASE=http://127.0.0.1:{Settings().port}\n" in PAGE
     assert PREFIX in PAGE
 
