@@ -19,7 +19,7 @@ from mock_server.core.scenarios import Asked, carried_by_body, carried_by_header
 MODEL = "facechain-generation"
 MOST_TASKS = 1_000_000
 SMALL_BODY = 4_096
-MOST_DEPTH = 100
+MOST_DEPTH = 600
 _DEFERRED_MS = 100
 
 

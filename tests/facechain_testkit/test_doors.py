@@ -281,7 +281,6 @@ def expired(run: Run) -> None:
 def elsewhere(run: Run) -> None:
     assert run.call("DELETE", "/tasks").status == 400
     assert run.call("GET", "/tasks/a/b/c").status == 400
-    assert run.fetch(f"{run.base_url.removesuffix('/v1')}/v9/tasks").status == 404
 
 
 STORIES = [to_the_picture, failed, refused, without_key, throttled, unknown, listed, cancelled, expired, elsewhere]
@@ -318,6 +317,13 @@ def test_every_door_tells_the_same_story_to_the_byte(door: Door, story: Callable
     ]
     assert found == expected_found
     assert journal == expected_journal
+
+
+@pytest.mark.parametrize("door", DOORS, ids=str)
+def test_outside_the_vendors_prefix_there_is_nothing(door: Door) -> None:
+    with mock_facechain() as kit, door.client() as client:
+        answer = client.send("GET", door.base_url(kit).replace("/api/", "/other/"), HEADERS)
+    assert (answer.status, answer.body) == (404, b"")
 
 
 @pytest.mark.parametrize("door", DOORS, ids=str)
