@@ -258,7 +258,8 @@ class Facechain:
         requests = "".join(_request_line(entry) for entry in entries[-40:])
         found = self.findings()
         return (
-            f"{len(self.tasks)} tasks, {len(entries)} requests, {self.ledger['expected']:.2f} CNY, seed {self.seed}\n"
+            f"{_count(len(self.tasks), 'task')}, {_count(len(entries), 'request')}, "
+            f"{self.ledger['expected']:.2f} CNY, seed {self.seed}\n"
             f"{tasks}{requests}{findings_text(found)}"
         )
 
@@ -407,6 +408,10 @@ def findings_text(found: list[Finding]) -> str:
         numbers = ", ".join(f"#{number}" for number in finding.requests)
         lines.append(f"  {finding.level:6} {finding.id} ({numbers}): {finding.what}\n         {finding.advice}\n")
     return "".join(lines)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _task_line(task: Task) -> str:

@@ -61,7 +61,14 @@ _FAILURES = (None, "algo_error", "invalid_url", *dict.fromkeys(error for _, erro
 _MOMENTS_MS = (1_767_196_800_000, 1_790_524_800_000)  # January to September 2026, before the model's announced end
 _EACH = "*"
 _OF_EVERY_TYPE: tuple[Any, ...] = (None, True, 7, 2.5, "7", [], {})
-_NOT_URLS = ("", "me.jpg", "/me.jpg", "file:///home/me.jpg", "ftp://host/me.jpg", "data:image/png;base64,iVBORw0KGgo=")
+_NOT_URLS = (
+    "",
+    "me.jpg",
+    "/me.jpg",
+    "file:///photos/me.jpg",
+    "ftp://host/me.jpg",
+    "data:image/png;base64,iVBORw0KGgo=",
+)
 _ASSERTIONS = {
     "required", "type", "const", "enum", "minimum", "maximum", "minLength", "minItems", "maxItems", "pattern", "not",
 }  # fmt: skip

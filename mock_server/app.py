@@ -39,7 +39,7 @@ def create_app(
     app = Flask("mock_server", static_folder=None)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
-    app.config.update(VERSION=installed_version(), PROVIDE_AUTOMATIC_OPTIONS=False)
+    app.config.update(VERSION=installed_version(), PROVIDE_AUTOMATIC_OPTIONS=False, DEBUG=False)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions[SIMULATOR] = simulator or create_simulator(settings, clock=clock, log=log)
     app.extensions[GUARD] = Guard(

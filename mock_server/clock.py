@@ -8,6 +8,9 @@ import time
 from collections.abc import Callable
 
 MOST_MS = 10 * 365 * 24 * 3_600_000
+LATEST_MS = 221_845_392_000_000
+"""The year 9000: later moments have no place in the vendor's timestamps."""
+
 MOST_FACTOR = 1_000_000.0
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
@@ -77,6 +80,8 @@ class VendorClock:
     def _restart(self, *, by_ms: int = 0, factor: float | None = None, frozen: bool | None = None) -> None:
         with self._moved:
             now_ms = self.now_ms() + by_ms
+            if now_ms > LATEST_MS:
+                raise ValueError("the clock would pass the year 9000; reset it first")
             _, _, old_factor, old_frozen = self._state
             self._state = (
                 now_ms,

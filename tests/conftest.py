@@ -170,7 +170,10 @@ def reply_violations(operation: str | None, request: Request, reply: Reply) -> l
     if headers.get("content-type") != "application/json":
         return [f"{request.method} {request.path}: content-type is {headers.get('content-type')!r}"]
     schema = ANSWERS[operation or ""] if reply.status == 200 else "error"
-    body = json.loads(reply.body)
+    try:
+        body = json.loads(reply.body)
+    except ValueError as error:
+        return [f"{request.method} {request.path}: {reply.status} is not JSON: {error}"]
     found = answer_violations(schema, body)
     request_id = body.get("request_id") if isinstance(body, dict) else None
     if headers.get("x-request-id") != request_id:

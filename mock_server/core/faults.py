@@ -160,6 +160,9 @@ class Faults:
     def _strikes(self, fault: Fault, name: str, moment: Moment, kinds: tuple[str, ...]) -> bool:
         if fault.stage != moment.stage or fault.kind not in kinds or not _concerns(fault, moment):
             return False
+        for counts in (self._matched, self._struck):
+            if len(counts) >= MOST_COUNTS and name not in counts:
+                del counts[next(iter(counts))]
         matched = self._matched[name] = self._matched.get(name, 0) + 1
         struck = self._struck.get(name, 0)
         if matched <= fault.skip or (fault.times is not None and struck >= fault.times):
@@ -167,9 +170,6 @@ class Faults:
         if self.draw(f"{name}:{matched}") >= fault.probability:
             return False
         self._struck[name] = struck + 1
-        for counts in (self._matched, self._struck):
-            if len(counts) > MOST_COUNTS:
-                del counts[next(iter(counts))]
         return True
 
     def draw(self, name: str) -> float:
@@ -324,7 +324,7 @@ def fault_from_json(given: object) -> Fault:
         if name not in _FIELDS:
             raise ValueError(f"fault has no field {name!r}; {catalogue.hint(name, _FIELDS)}")
     for name in ("stage", "kind"):
-        if name not in given:
+        if given.get(name) is None:
             raise ValueError(f"fault.{name} is missing; it is one of {', '.join(_CHOICES[name])}")
     read = {name: _FIELDS[name](name, value) for name, value in given.items() if value is not None}
     fault = Fault(**read)

@@ -78,6 +78,10 @@ class VendorError(Exception):
         self.problem = problem
         self.details = details
 
+    def again(self) -> VendorError:
+        """The same refusal without its traceback, which would keep alive all that happened around it."""
+        return VendorError(self.reason, rule=self.rule, problem=self.problem, place=self.place, **self.details)
+
 
 @dataclass(frozen=True)
 class Terms:

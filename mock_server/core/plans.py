@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -14,6 +15,7 @@ PROGRESSIONS = ("time", "polls", "immediate", "hold")
 LONGEST_MS = 30 * 24 * 3_600_000
 MOST_POLLS = 1_000_000
 MOST_IMAGES = 5
+_STATUS = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ def outcome_from_json(given: object) -> Outcome:
     if error is not None:
         known_error(error, "plan.outcome.error")
     status = outcome.get("status", "SUCCEEDED" if error is None else "FAILED")
-    if not isinstance(status, str) or not status.isupper() or status in ("PENDING", "RUNNING"):
+    if not isinstance(status, str) or not _STATUS.fullmatch(status) or status in ("PENDING", "RUNNING"):
         raise ValueError(f"plan.outcome.status is {status!r}; it is a final status such as SUCCEEDED or FAILED")
     images = outcome.get("images", [])
     if not isinstance(images, list) or len(images) > MOST_IMAGES:

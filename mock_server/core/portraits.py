@@ -114,7 +114,7 @@ def judged_body(body: bytes, choices: tuple[tuple[str, str], ...]) -> Submission
     try:
         return _read(body, choices)
     except VendorError as error:
-        return Submission(intent=_digest(body), refused=error)
+        return Submission(intent=_digest(body), refused=error.again())
 
 
 _remembered = lru_cache(maxsize=256)(judged_body)
@@ -222,18 +222,16 @@ def _check_model(model: object) -> None:
 def _accept(call: Call, account: Account, submission: Submission) -> Task:
     is_deferred = call.terms.behaviours["validation-timing"] == "deferred" and submission.refused is not None
     if submission.refused is not None and not (is_deferred and submission.refused.rule.startswith("portrait.")):
-        raise submission.refused
+        raise submission.refused.again()
     asked, is_queued = _ask(call, submission)
     scenarios = tuple(name for name in (call.key.scenario, asked.scenario if asked else None) if name)
     call.trace.scenarios = scenarios
-    try:
-        _require_good_standing(scenarios)
-        call.strike_down("submit", KINDS)
-        _require_slot(call, account)
-    except VendorError as error:
-        if is_queued and error.rule in ACCOUNT_RULES.values():
-            call.world.take_plan()
-        raise
+    _require_good_standing(call.key.scenario)
+    if asked is not None and is_queued and _refusal_of(asked.scenario) is not None:
+        call.world.take_plan()  # it is used up by the refusal that it asked for
+    _require_good_standing(asked.scenario if asked else None)
+    call.strike_down("submit", KINDS)
+    _require_slot(call, account)
     if is_queued:
         call.world.take_plan()
     task = Task(
@@ -267,11 +265,14 @@ def _ask(call: Call, submission: Submission) -> tuple[Asked | None, bool]:
     return (None if session is None else Asked(scenario=session)), False
 
 
-def _require_good_standing(scenarios: tuple[str, ...]) -> None:
-    for name in scenarios:
-        reason = catalogue.scenario(name).refuse
-        if reason is not None:
-            raise VendorError(reason, rule=ACCOUNT_RULES[reason], problem=f"scenario {name} says so")
+def _refusal_of(scenario: str | None) -> str | None:
+    return None if scenario is None else catalogue.scenario(scenario).refuse
+
+
+def _require_good_standing(scenario: str | None) -> None:
+    reason = _refusal_of(scenario)
+    if reason is not None:
+        raise VendorError(reason, rule=ACCOUNT_RULES[reason], problem=f"scenario {scenario} says so")
 
 
 def _require_slot(call: Call, account: Account) -> None:

@@ -17,6 +17,7 @@ from mock_server.core.scenarios import Asked
 T = TypeVar("T")
 
 MOST_SESSIONS = 1_000
+MOST_ACCOUNTS = 10_000
 MOST_QUEUED_PLANS = 10_000
 
 
@@ -37,8 +38,16 @@ class MemoryWorld:
         with self._lock:
             found = self._accounts.get(account)
             if found is None:
+                self._make_room()
                 found = self._accounts[account] = Account()
             return step(found)
+
+    def _make_room(self) -> None:
+        """Forget an account that has no task when there are too many."""
+        if len(self._accounts) >= MOST_ACCOUNTS:
+            idle = next((name for name, account in self._accounts.items() if not account.tasks), None)
+            if idle is not None:
+                del self._accounts[idle]
 
     def accounts(self) -> list[str]:
         with self._lock:
@@ -87,7 +96,7 @@ class MemoryWorld:
 
 
 class MemoryWorlds:
-    """The worlds of all sessions; beyond ``MOST_SESSIONS`` the one unused longest is forgotten.
+    """The worlds of all sessions; beyond ``MOST_SESSIONS`` the named one unused longest is forgotten.
 
     Every world begins with these ``faults`` and this ``scenario``.
     """
@@ -105,7 +114,7 @@ class MemoryWorlds:
             if world is None:
                 world = self._worlds[session] = MemoryWorld(f"{self._seed}:{session}", self._faults, self._scenario)
                 if len(self._worlds) > MOST_SESSIONS:
-                    self._worlds.popitem(last=False)
+                    del self._worlds[next(name for name in self._worlds if name)]
             else:
                 self._worlds.move_to_end(session)
             return world

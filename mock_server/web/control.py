@@ -375,7 +375,7 @@ def _settle_all(world: World) -> None:
         world.change(account, lambda owner: lifecycle.settle_all(owner, now_ms))
 
 
-@control.route("/<path:unknown>", methods=["GET", "POST", "PUT", "DELETE"])
+@control.route("/<path:unknown>", methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 def no_such_route(unknown: str) -> NoReturn:
     rules = (rule for rule in current_app.url_map.iter_rules() if rule.endpoint != request.endpoint)
     known = sorted({str(rule).removeprefix(f"{PREFIX}/") for rule in rules if str(rule).startswith(PREFIX)})

@@ -8,7 +8,7 @@ ORDER = {
     "resources": [{"resource_id": "women_model", "resource_type": "facelora"}],
 }
 
-with mock_facechain(scenario="poll-503", seed=7) as facechain:
+with mock_facechain(limits="off", seed=7) as facechain:
     PortraitClient(api_key=facechain.api_key).make_portraits(ORDER, "portraits")
     print(facechain.story())
     facechain.assert_clean()

@@ -137,7 +137,6 @@ def test_another_seed_is_another_course() -> None:
     assert course(42, 300)[0] != course(43, 300)[0]
 
 
-@pytest.mark.xfail(reason="a refusal that is remembered gathers a traceback each time it is raised", strict=False)
 def test_memory_stays_flat(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal, "MOST_ENTRIES", 300)
     simulator, clock = vendor(42)

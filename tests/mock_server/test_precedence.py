@@ -338,10 +338,7 @@ def test_a_refusal_of_something_else_leaves_the_queue_alone(vendor: Vendor) -> N
     assert queued(vendor) == ["failed-url"]
 
 
-A_KEY_USES_UP_A_PLAN = pytest.mark.xfail(reason="a refusal by the key uses up the plan of another", strict=False)
-
-
-@pytest.mark.parametrize("by_key", [pytest.param("arrears", marks=A_KEY_USES_UP_A_PLAN), "submit-429"])
+@pytest.mark.parametrize("by_key", ["arrears", "submit-429"])
 def test_a_refusal_by_the_keys_scenario_leaves_the_queue_alone(vendor: Vendor, by_key: str) -> None:
     vendor.admin("POST", "plans", {"scenario": "failed-url"})
     assert vendor.submit(Submission().body(), key=f"sk-mock-{by_key}").status_code in (400, 429)
