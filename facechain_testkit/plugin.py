@@ -83,9 +83,17 @@ def facechain(request: pytest.FixtureRequest, facechain_settings: dict[str, Any]
         request.node.stash[KIT] = kit
         yield kit
         if is_strict and not request.node.stash.get(FAILED, False):
-            kit.assert_clean()
-            if is_marked and not len(kit.journal):
-                pytest.fail("this test is marked facechain and its client never called the vendor", pytrace=False)
+            _judge(kit, is_marked=is_marked)
+
+
+def _judge(kit: Facechain, *, is_marked: bool) -> None:
+    """Fail the test for findings, or because there was nothing to judge."""
+    try:
+        kit.assert_clean()
+    except AssertionError as advice:
+        pytest.fail(str(advice), pytrace=False)
+    if is_marked and not len(kit.journal):
+        pytest.fail("this test is marked facechain and its client never called the vendor", pytrace=False)
 
 
 def _chosen_for_run(config: pytest.Config, settings: dict[str, Any]) -> dict[str, Any]:

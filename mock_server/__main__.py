@@ -89,7 +89,7 @@ def _serve(flags: argparse.Namespace) -> int:
     from mock_server.log import request_log
     from mock_server.serving import serve, write_ready_file
     from mock_server.settings import names, read_settings
-    from mock_server.web.control import GUARD
+    from mock_server.web.guard import GUARD
 
     settings = read_settings({name: getattr(flags, name, None) for name in (*names(), "config")})
     app = create_app(settings, log=request_log(settings.log, sys.stderr))

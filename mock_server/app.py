@@ -20,7 +20,8 @@ from mock_server.core.simulator import Simulator
 from mock_server.settings import Settings
 from mock_server.stores.memory import MemoryWorlds
 from mock_server.web import wire
-from mock_server.web.control import GUARD, LOOPBACK_NAMES, Guard, control
+from mock_server.web.control import control
+from mock_server.web.guard import GUARD, LOOPBACK_NAMES, Guard
 from mock_server.web.oss import oss
 from mock_server.web.portraits import portraits
 from mock_server.web.tasks import tasks

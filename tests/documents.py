@@ -110,7 +110,6 @@ def user_environment(home: Path, **more: str) -> dict[str, str]:
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "CURL_HOME": str(home),
         "HOME": str(home),
-        "PYTHONPATH": str(ROOT),
         "no_proxy": "*",
         **more,
     }

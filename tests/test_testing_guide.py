@@ -136,7 +136,8 @@ def test_every_block_is_of_a_kind_that_is_run() -> None:
 
 
 def test_the_story_of_another_language_goes_as_the_page_shows(tmp_path: Path) -> None:
-    printed = run_shell([block.text for block in SHELL], tmp_path)
+    stop_the_server = "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n"
+    printed = run_shell([block.text for block in SHELL], tmp_path, before=stop_the_server)
     order = blocks(GUIDE, "bash", "json")
     shown = {order[i - 1]: json.loads(block.text) for i, block in enumerate(order) if block.language == "json"}
     for block, text in zip(SHELL, printed, strict=True):

@@ -6,11 +6,11 @@ import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from http.client import RemoteDisconnected
 from typing import Any
 from unittest import mock
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 import requests
 import responses
@@ -95,15 +95,16 @@ def _at_the_door(adapter: BaseAdapter) -> BaseAdapter:
     """The same adapter, of the same state, with the door in place of the network. One that is no HTTPAdapter stays."""
     if isinstance(adapter, DoorAdapter) or not isinstance(adapter, HTTPAdapter):
         return adapter
-    door: BaseAdapter = object.__new__(_door_class(type(adapter)))
+    of = type(adapter)
+    if of not in _DOOR_CLASSES:
+        _DOOR_CLASSES[of] = type(of.__name__, (of, DoorAdapter), {})
+    door: BaseAdapter = object.__new__(_DOOR_CLASSES[of])
     door.__dict__ = adapter.__dict__
     return door
 
 
-@lru_cache(maxsize=64)
-def _door_class(of: Any) -> Any:
-    """The class ``of`` with the door right before HTTPAdapter, so that its ``super().send`` comes in here."""
-    return DoorAdapter if of is HTTPAdapter else type(of.__name__, (of, DoorAdapter), {})
+_DOOR_CLASSES: WeakKeyDictionary[type[HTTPAdapter], type[HTTPAdapter]] = WeakKeyDictionary({HTTPAdapter: DoorAdapter})
+"""Each class of adapters with the door right before HTTPAdapter, so that its ``super().send`` comes in here."""
 
 
 _NO_RETRIES = Retry(0)

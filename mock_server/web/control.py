@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hmac
 import json
 from collections import defaultdict
-from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any, NoReturn
-from urllib.parse import urlsplit
 
-from flask import Blueprint, Response, abort, current_app, g, jsonify, make_response, request
+from flask import Blueprint, Response, current_app, g, jsonify, make_response, request
 from werkzeug.exceptions import HTTPException
 
 from contracts import catalogue
@@ -25,64 +23,15 @@ from mock_server.core.plans import plan_from_json, plan_to_json
 from mock_server.core.ports import World
 from mock_server.core.scenarios import asked_from_json, asked_to_json
 from mock_server.core.tasks import vendor_time
-from mock_server.web.wire import MOST_BODY_BYTES, is_host, plain_request, simulator
+from mock_server.web.guard import guard, refusal, shortened
+from mock_server.web.wire import plain_request, simulator
 
 PREFIX = "/__admin"
-GUARD = "facechain-guard"
-MOST_ERROR_TEXT = 1_000
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-OPEN_ENDPOINTS = frozenset({"control.health", "control.version"})
 
 control = Blueprint("control", __name__, url_prefix=PREFIX)
 
 
-@dataclass(frozen=True)
-class Guard:
-    """Who may use the admin API: the token, and the host names a browser may have come by."""
-
-    token: str
-    hosts: frozenset[str] = LOOPBACK_NAMES
-
-
-def _refuse(status: int, error: str, **more: Any) -> NoReturn:
-    abort(make_response(jsonify({"error": _short(error), **more}), status))
-
-
-def _short(text: str) -> str:
-    """What was wrong may be as long as the request; what is said of it is not."""
-    return text if len(text) <= MOST_ERROR_TEXT else f"{text[:MOST_ERROR_TEXT]}..."
-
-
-def guard() -> None:
-    """Stands before every admin route: foreign hosts, foreign pages, missing tokens, form posts, large bodies."""
-    known: Guard = current_app.extensions[GUARD]
-    hosts = {name.lower() for name in known.hosts}
-    host = request.environ.get("HTTP_HOST", "")
-    if not _is_one_of(hosts, host):
-        _refuse(421, f"Host {host[:100]!r} is not one of {', '.join(sorted(hosts))}; allow it with --allow-host")
-    origin = request.headers.get("Origin")
-    if origin is not None:
-        scheme, _, origin_host = origin.partition("://")
-        if scheme not in ("http", "https") or not _is_one_of(hosts, origin_host):
-            _refuse(403, "a page of another origin may not use the admin API")
-    if request.endpoint in OPEN_ENDPOINTS:
-        return
-    token = request.headers.get("X-Admin-Token", "")
-    if not hmac.compare_digest(token.encode(), known.token.encode()):
-        _refuse(401, "header X-Admin-Token is missing or wrong; the token is printed when the server starts")
-    if request.method not in ("GET", "HEAD") and request.mimetype != "application/json":
-        _refuse(415, f"Content-Type is {request.mimetype or 'missing'}; send application/json")
-    g.body = request.stream.read(MOST_BODY_BYTES + 1)
-    if len(g.body) > MOST_BODY_BYTES:
-        _refuse(413, f"the body is larger than {MOST_BODY_BYTES} bytes")
-
-
 control.before_request(guard)
-
-
-def _is_one_of(hosts: Collection[str], host: str) -> bool:
-    """Whether ``host``, perhaps with a port, is well formed and one of ``hosts``, whatever its port."""
-    return is_host(host) and urlsplit(f"//{host}").hostname in hosts
 
 
 @control.errorhandler(HTTPException)
@@ -96,7 +45,7 @@ def _explain(error: HTTPException) -> Response:
 @control.errorhandler(VendorError)
 def _bad_request(error: Exception) -> Response:
     text = f"{error.place} {error.problem}" if isinstance(error, VendorError) else str(error)
-    return make_response(jsonify({"error": _short(text)}), 400)
+    return make_response(jsonify({"error": shortened(text)}), 400)
 
 
 def _content() -> dict[str, Any]:
@@ -252,7 +201,7 @@ def remove_fault(fault_id: str) -> dict[str, Any]:
     try:
         _world().faults.remove(fault_id)
     except KeyError:
-        _refuse(404, f"this session has no fault {fault_id!r}")
+        raise refusal(404, f"this session has no fault {fault_id!r}")
     return list_faults()
 
 
@@ -284,7 +233,7 @@ def show_request(number: int) -> dict[str, Any]:
     for entry in _world().journal.entries():
         if entry.trace.number == number:
             return entry_to_json(entry)
-    _refuse(404, f"the journal has no request {number}; it keeps the latest")
+    raise refusal(404, f"the journal has no request {number}; it keeps the latest")
 
 
 @control.post("/requests/count")
@@ -381,14 +330,14 @@ def no_such_route(unknown: str) -> NoReturn:
     known = sorted({str(rule).removeprefix(f"{PREFIX}/") for rule in rules if str(rule).startswith(PREFIX)})
     nearest = catalogue.nearest(unknown, known)
     hint = f"; nearest is {nearest}" if nearest else ""
-    _refuse(404, f"the admin API has no {request.method} {unknown}{hint}", known=known)
+    raise refusal(404, f"the admin API has no {request.method} {unknown}{hint}", known=known)
 
 
 def _find(task_id: str) -> tuple[str, Task]:
     for account, task in _world().tasks():
         if task.id == task_id:
             return account, task
-    _refuse(404, f"this session has no task {task_id!r}")
+    raise refusal(404, f"this session has no task {task_id!r}")
 
 
 def _while_live(account: str, task: Task, step: Callable[[], None]) -> None:

@@ -26,7 +26,8 @@ from mock_server.core import faults, findings, plans
 from mock_server.core.faults import Fault, fault_from_json
 from mock_server.core.journal import CRITERIA
 from mock_server.core.plans import Plan, plan_from_json
-from mock_server.web.control import OPEN_ENDPOINTS, PREFIX
+from mock_server.web.control import PREFIX
+from mock_server.web.guard import OPEN_ENDPOINTS
 from mock_server.web.wire import MOST_BODY_BYTES
 from tests.conftest import HELD, IMMEDIATE, PRESET, TOKEN, Vendor
 

@@ -72,7 +72,6 @@ def test_a_run_that_never_uses_the_mock_imports_none_of_it(tmp_path: Path) -> No
 def test_a_run_that_uses_the_mock_does(tmp_path: Path) -> None:
     modules = imported(tmp_path, "def test_with(facechain): assert facechain.seed == 3\n")
     assert {"contracts", "mock_server", "requests", "responses"} <= modules
-    assert modules.isdisjoint({"flask", "faker", "PIL", "hypothesis", "waitress"})
 
 
 def test_the_plugin_costs_little(tmp_path: Path) -> None:

@@ -37,7 +37,8 @@ from mock_server.core.simulator import Simulator
 from mock_server.serving import Server, running, write_ready_file
 from mock_server.settings import Settings
 from mock_server.stores import memory
-from mock_server.web.control import GUARD, PREFIX
+from mock_server.web.control import PREFIX
+from mock_server.web.guard import GUARD
 from mock_server.web.wire import MOST_BODY_BYTES
 from tests.conftest import GOOD, IMMEDIATE, PRESET, START_MS, SUBMIT, TASKS, TOKEN, Vendor
 
