@@ -423,8 +423,9 @@ def _task_line(task: Task) -> str:
 
 def _request_line(entry: Entry) -> str:
     trace = entry.trace
-    told = " ".join(filter(None, (trace.shown_status, trace.rule, entry.wire and f"[{entry.wire}]")))
-    return f"  #{trace.number} {vendor_time(trace.at_ms)[11:]} {entry.method} {entry.path[:90]} {entry.status} {told}\n"
+    wire = f"[{entry.wire}]" if entry.wire else None
+    told = " ".join(filter(None, (str(entry.status), trace.shown_status, trace.rule, wire)))
+    return f"  #{trace.number} {vendor_time(trace.at_ms)[11:]} {entry.method} {entry.path[:90]} {told}\n"
 
 
 def _doors() -> Iterator[Callable[..., Any]]:

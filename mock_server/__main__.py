@@ -24,7 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the flush at exit is quiet too
         return 0
     except (ValueError, OSError) as error:
-        print(f"facechain-mock: {error}", file=sys.stderr)
+        text = error.strerror if isinstance(error, OSError) and error.strerror and not error.filename else error
+        print(f"facechain-mock: {text}", file=sys.stderr)
         return 2
     return code
 
@@ -169,7 +170,11 @@ def _contracts(flags: argparse.Namespace) -> int:
     from importlib.resources import as_file, files
 
     with as_file(files("contracts")) as source:
-        shutil.copytree(source, flags.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.py*", "__pycache__"))
+        if os.path.exists(flags.folder) and os.path.samefile(source, flags.folder):
+            raise ValueError(f"{flags.folder} is where the contract already is; choose another folder")
+        shutil.copytree(
+            source, flags.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.py", "py.typed", "__pycache__")
+        )
     print(f"copied to {flags.folder}")
     return 0
 

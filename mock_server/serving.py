@@ -153,7 +153,7 @@ class Server:
     """An app on a port, answering from the moment it is made. ``run`` or ``start`` it, then ``stop`` it."""
 
     def __init__(self, app: WSGIApplication, host: str = "127.0.0.1", port: int = 0) -> None:
-        logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+        logging.getLogger("waitress").setLevel(logging.ERROR)  # a full queue and threads that hang are meant here
         self._map: dict[int, Any] = {}
         dispatcher = ThreadedTaskDispatcher()
         try:
@@ -171,9 +171,10 @@ class Server:
                 channel_request_lookahead=1,  # so that a client's leaving is noticed while it waits
                 clear_untrusted_proxy_headers=False,
             )
-        except OSError:
+        except OSError as error:
             wasyncore.close_all(self._map)
-            raise
+            why = f"cannot listen on {host} port {port}: {error.strerror or error}"
+            raise OSError(error.errno, f"{why}; choose another with --port, or 0 for a free one") from error
         dispatcher.set_thread_count(THREADS)
         self._server.channel_class = _Channel
         self._server.spare = self._spare = _SpareThreads(self._server.task_dispatcher)

@@ -201,7 +201,7 @@ def remove_fault(fault_id: str) -> dict[str, Any]:
     try:
         _world().faults.remove(fault_id)
     except KeyError:
-        raise refusal(404, f"this session has no fault {fault_id!r}")
+        raise refusal(404, f"this session has no fault {fault_id!r}") from None
     return list_faults()
 
 

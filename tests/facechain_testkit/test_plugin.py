@@ -8,7 +8,18 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
+import aiohttp  # noqa: F401 - all that the runs inside import is there before, and stays when they end
+import httpx  # noqa: F401
 import pytest
+import requests  # noqa: F401
+import responses  # noqa: F401
+
+import facechain_testkit.doors.aiohttp
+import facechain_testkit.doors.httpx
+import facechain_testkit.doors.requests
+import facechain_testkit.kit
+import facechain_testkit.report
+import mock_server.serving  # noqa: F401
 
 pytest_plugins = ["pytester"]
 
@@ -62,10 +73,11 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
     return pytester
 
 
-def run(project: pytest.Pytester, test: str, *options: str) -> pytest.RunResult:
-    """Run ``test``, which starts with what the client has, in a process of its own."""
+def run(project: pytest.Pytester, test: str, *options: str, apart: bool = False) -> pytest.RunResult:
+    """Run ``test``, which starts with what the client has; ``apart`` in a process of its own, which takes longer."""
     project.makepyfile(test_it=f"from client import *\n\n{test}")
-    return project.runpytest_subprocess("-p", "no:randomly", *WITHOUT, *options)
+    run_pytest = project.runpytest_subprocess if apart else project.runpytest_inprocess
+    return run_pytest("-p", "no:randomly", *WITHOUT, *options)
 
 
 # -- fixtures ---------------------------------------------------------------------------------------------------------
@@ -87,6 +99,7 @@ def test_a_test_has_a_fresh_mock_without_any_setting(project: pytest.Pytester) -
             assert (len(facechain.journal), facechain.tasks) == (0, [])
             assert facechain is not seen[0]
         """.replace("\n        ", "\n"),
+        apart=True,
     )
     result.assert_outcomes(passed=2)
     result.stdout.no_fnmatch_line("*Warning*")
@@ -186,13 +199,13 @@ def test_a_mistake_in_the_marker_is_told_in_a_line(project: pytest.Pytester, mar
 def test_the_marker_is_registered_and_explained(project: pytest.Pytester) -> None:
     result = run(project, "@pytest.mark.facechain\ndef test_it(): pass\n", "--strict-markers")
     result.assert_outcomes(passed=1)
-    project.runpytest_subprocess(*WITHOUT, "--markers").stdout.fnmatch_lines(
+    project.runpytest_inprocess(*WITHOUT, "--markers").stdout.fnmatch_lines(
         ["@pytest.mark.facechain(scenario=None, plan=None*"]
     )
-    project.runpytest_subprocess(*WITHOUT, "--fixtures", "-v").stdout.fnmatch_lines(
+    project.runpytest_inprocess(*WITHOUT, "--fixtures", "-v").stdout.fnmatch_lines(
         ["facechain -- *", "*fresh mocked vendor*"]
     )
-    project.runpytest_subprocess(*WITHOUT, "--help").stdout.fnmatch_lines(
+    project.runpytest_inprocess(*WITHOUT, "--help").stdout.fnmatch_lines(
         ["mocked DashScope FaceChain:", "*--facechain-seed*"]
     )
 
@@ -285,6 +298,7 @@ def test_put_back_again():
 """,
         "-W",
         "ignore",
+        apart=True,
     )
     result.assert_outcomes(passed=4)
 
@@ -340,7 +354,7 @@ def test_a_run_without_the_mock_is_told_nothing(project: pytest.Pytester) -> Non
 
 
 def test_reports_are_written_on_request(project: pytest.Pytester) -> None:
-    result = run(project, FAILING + "\ndef test_alone(): pass\n", "--facechain-report", "out/facechain")
+    result = run(project, FAILING + "\ndef test_alone(): pass\n", "--facechain-report", "out/facechain", apart=True)
     result.assert_outcomes(failed=1, passed=1)
     folder = project.path / "out" / "facechain"
     assert {path.name for path in folder.iterdir()} == {"findings.json", "junit.xml", "report.html"}
@@ -348,7 +362,7 @@ def test_reports_are_written_on_request(project: pytest.Pytester) -> None:
     assert [test["test"] for test in found["tests"]] == ["test_it.py::test_it"]
     suite = ElementTree.parse(folder / "junit.xml").getroot()  # noqa: S314 - our own
     assert (suite.get("tests"), suite.get("failures")) == ("1", "1")
-    assert "test_it.py::test_it" in (folder / "report.html").read_text(encoding="utf-8")
+    assert "test_it" in (folder / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("least", "code"), [("1", 0), ("99", 1)])
@@ -480,6 +494,7 @@ async def test_decorator(facechain):
     assert await flow() == EXPECTED
     assert len(facechain.journal) == 4
 """,
+        apart=True,
     )
     result.assert_outcomes(passed=3)
 
@@ -509,6 +524,7 @@ async def test_marker():
         "addopts=",
         "-W",
         "ignore::pytest.PytestConfigWarning",
+        apart=True,
     )
     result.assert_outcomes(passed=2)
 
