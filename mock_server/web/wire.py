@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from flask import Response, current_app, request
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MOST_BODY_BYTES = 1_048_576
 SIMULATOR = "facechain-simulator"
-_HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[(?P<v6>[0-9A-Fa-f:.]{2,45})\])(?::(?P<port>\d{1,5}))?")
 
 
 def simulator() -> Simulator:
@@ -59,8 +59,11 @@ def _header_name(variable: str) -> str:
 @lru_cache(maxsize=64)
 def is_host(text: str) -> bool:
     """Whether ``text`` is a name or an address, perhaps with a port, that can stand in a link."""
+    found = _HOST.fullmatch(text)
+    if found is None or not 0 < int(found["port"] or 80) <= 65_535:
+        return False
     try:
-        return _HOST.fullmatch(text) is not None and urlsplit(f"//{text}").port != 0
+        return found["v6"] is None or IPv6Address(found["v6"]) is not None
     except ValueError:
         return False
 
