@@ -260,8 +260,51 @@ def with_tables(text: str, tables: Mapping[str, str]) -> str:
     return text
 
 
+def wrong_clients_page() -> str:
+    """``docs/wrong-clients.md``, from a run of the clients."""
+    from facechain_testkit.report_page import numbers
+    from tests.wrong_clients.catch import Caught, WrongClient, caught, clients
+
+    def row(client: WrongClient, verdict: Caught) -> tuple[str, ...]:
+        link = f"[{client.name}](../tests/wrong_clients/{client.name}.py)"
+        found = next(finding for finding in verdict.findings if finding.id == client.finding)
+        also = "".join(f", also `{name}`" for name in client.also)
+        caught_at = f"{found.level} `{found.id}`{also}: {numbers(found.requests)}"
+        seen = ", ".join(_thread(name) for name in client.seen)
+        return link, client.library, client.defect, f"`{client.scenario}`", verdict.ending, caught_at, seen
+
+    def order(client: WrongClient) -> int:
+        return list(catalogue.advice()).index(client.finding)
+
+    rows = [row(client, caught(client)) for client in sorted(clients(), key=order)]
+    advice = [(f"`{name}`", row.level, row.sentence, row.advice) for name, row in catalogue.advice().items()]
+    return f"""\
+{MADE}
+
+# Clients that are wrong on purpose
+
+Each of these has one defect and is right otherwise. Each is run in process under one scenario, and the kit names its
+defect: the finding, its level, and the numbers of the requests that earned it. A test repeats every line and allows no
+finding beside those shown. The reference client, `facechain_testkit.client.PortraitClient`, earns none in any scenario.
+
+"It ends" tells what its user sees: most of these look as if all were well. "Seen in" names public threads that tell of
+the same kind of defect, with other services, where we know any.
+
+{table(("client", "library", "what is wrong", "scenario", "it ends", "caught at", "seen in"), rows)}
+
+## What to do instead
+
+{table(("finding", "level", "what it says", "advice"), advice)}
+"""
+
+
+def _thread(name: str) -> str:
+    """A link to ``owner/repository#1``."""
+    return f"[{name}](https://github.com/{name.replace('#', '/issues/')})"
+
+
 def pages() -> dict[Path, str]:
-    """Every file that is made here, with what it should hold."""
+    """Every file that is made here without running anything, with what it should hold."""
     made = {
         ROOT / "docs" / "scenarios.md": scenarios_page(),
         ROOT / "docs" / "sdk-observations.md": observations_page(),
@@ -272,6 +315,6 @@ def pages() -> dict[Path, str]:
 
 
 if __name__ == "__main__":
-    for path, text in pages().items():
+    for path, text in {**pages(), ROOT / "docs" / "wrong-clients.md": wrong_clients_page()}.items():
         path.write_text(text, encoding="utf-8")
         print(path.relative_to(ROOT))

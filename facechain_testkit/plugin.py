@@ -88,10 +88,13 @@ def facechain(request: pytest.FixtureRequest, facechain_settings: dict[str, Any]
 
 def _judge(kit: Facechain, *, is_marked: bool) -> None:
     """Fail the test for findings, or because there was nothing to judge."""
+    advice = ""
     try:
         kit.assert_clean()
-    except AssertionError as advice:
-        pytest.fail(str(advice), pytrace=False)
+    except AssertionError as error:
+        advice = str(error)
+    if advice:
+        pytest.fail(advice, pytrace=False)
     if is_marked and not len(kit.journal):
         pytest.fail("this test is marked facechain and its client never called the vendor", pytrace=False)
 
@@ -125,7 +128,8 @@ def _made(chosen: dict[str, Any]) -> Facechain:
     try:
         return Facechain(**chosen)
     except (TypeError, ValueError) as error:
-        return pytest.fail(f"usage: facechain cannot be made so: {error}", pytrace=False)
+        problem = str(error)
+    return pytest.fail(f"usage: facechain cannot be made so: {problem}", pytrace=False)
 
 
 @pytest.fixture(scope="session")

@@ -110,7 +110,7 @@ class _Line(asyncio.Transport):
     def _trouble(self, reply: Reply, wire: Wire) -> None:
         """Send what gets through; waiting moves the clock."""
         began_ms = self._clock.now_ms()
-        of_read, of_all = self._protocol.read_timeout, self._timeout.total
+        of_read, of_all = self._timeout.sock_read, self._timeout.total
 
         def patience_s() -> float | None:
             left = None if not of_all else max(of_all - (self._clock.now_ms() - began_ms) / 1000, 0)

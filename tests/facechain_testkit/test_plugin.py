@@ -5,23 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
+from importlib import import_module
 from pathlib import Path
 from xml.etree import ElementTree
 
-import aiohttp  # noqa: F401 - all that the runs inside import is there before, and stays when they end
-import httpx  # noqa: F401
 import pytest
-import requests  # noqa: F401
-import responses  # noqa: F401
-
-import facechain_testkit.doors.aiohttp
-import facechain_testkit.doors.httpx
-import facechain_testkit.doors.requests
-import facechain_testkit.kit
-import facechain_testkit.report
-import mock_server.serving  # noqa: F401
 
 pytest_plugins = ["pytester"]
+
+for each in ("doors.aiohttp", "doors.httpx", "doors.requests", "kit", "report"):
+    import_module(f"facechain_testkit.{each}")  # what the runs inside import is there before, and stays when they end
 
 CLIENT = """
 import asyncio, os, sys, unittest
