@@ -47,6 +47,10 @@ QUICK_PLAN = Plan(progression="polls", running=1)
 """PENDING at submit, RUNNING at the first query, SUCCEEDED at the second."""
 
 
+_started: list[Facechain] = []
+"""The kits that have patched something, in the order in which they started."""
+
+
 class Facechain:
     """A mocked vendor for one test. Use it as a context manager, or ``start`` and ``stop`` it.
 
@@ -100,12 +104,15 @@ class Facechain:
             opening.enter_context(_pointed_here(self.api_key))
             self._open = opening.pop_all()
         self._is_running = True
+        _started.append(self)
         return self
 
     def stop(self) -> None:
         """Close the port and the doors, and put everything back. What happened can still be looked at."""
         self._is_running, self._server_url = False, None
-        self._open.close()
+        # What a later kit has put over ours must go first, so one that stops out of turn waits for those.
+        while _started and not _started[-1]._is_running:
+            _started.pop()._open.close()
 
     def _require_running(self, wanted: bool) -> None:
         if self._is_running is not wanted:
@@ -185,7 +192,10 @@ class Facechain:
         self._world.queue_plan(asked_from_json(asked, self._simulator.terms.plan))
 
     def release(self, task_id: str) -> None:
-        """Let a task that its plan holds go on. Raises KeyError when there is no such task."""
+        """Let a task that its plan holds go on.
+
+        Raises KeyError when there is no such task, ValueError when it is not held.
+        """
         account, task = next((found for found in self._world.tasks() if found[1].id == task_id), (None, None))
         if account is None or task is None:
             raise KeyError(f"no task {task_id!r}; there are {[each.id for each in self.tasks]}")
@@ -209,14 +219,19 @@ class Facechain:
     @property
     def faults(self) -> FaultsOfKit:
         """The failures put in on purpose."""
-        return FaultsOfKit(self._world, self.clock)
+        return FaultsOfKit(self)
 
     # -- what has happened --------------------------------------------------------------------------------------------
 
     @property
     def journal(self) -> JournalOfKit:
         """The requests received."""
-        return JournalOfKit(self._world)
+        return JournalOfKit(self)
+
+    @property
+    def was_called(self) -> bool:
+        """Whether any request came since the last ``reset``."""
+        return self._world.journal.begun > 0
 
     @property
     def tasks(self) -> list[Task]:
@@ -232,12 +247,17 @@ class Facechain:
 
     def findings(self, level: str = "may") -> list[Finding]:
         """What the client did that the contract advises against, of this level or graver, the gravest first."""
+        if level not in LEVELS:
+            raise ValueError(f"level is {level!r}; it is one of {', '.join(LEVELS)}")
         self._settle()
         found = findings(self._world.journal.entries(), self._world.ledger.lines())
         return [finding for finding in found if LEVELS.index(finding.level) <= LEVELS.index(level)]
 
     def assert_clean(self, level: str = "should") -> None:
-        """Raises AssertionError with advice when there is any finding of this level or graver."""
+        """Raises AssertionError with advice when there is any finding of this level or graver.
+
+        Raises ValueError when there is no such level.
+        """
         __tracebackhide__ = True
         found = self.findings(level)
         if found:
@@ -281,14 +301,17 @@ class Facechain:
 class FaultsOfKit:
     """The failures put in on purpose, and putting in more."""
 
-    def __init__(self, world: World, clock: VendorClock) -> None:
-        self._world = world
-        self._clock = clock
+    def __init__(self, facechain: Facechain) -> None:
+        self._facechain = facechain
+
+    @property
+    def _world(self) -> World:
+        return self._facechain._world
 
     def add(self, stage: str, kind: str, **fields: Any) -> str:
         """Put a failure in, fields as in the README; gives its id. Raises ValueError that names what is wrong."""
         fault = fault_from_json({"stage": stage, "kind": kind, **fields})
-        return str(fault_to_json(self._world.faults.add(fault, self._clock.now_ms()))["id"])
+        return str(fault_to_json(self._world.faults.add(fault, self._facechain.clock.now_ms()))["id"])
 
     def remove(self, fault_id: str) -> None:
         """Raises KeyError when there is none of that id."""
@@ -305,8 +328,12 @@ class FaultsOfKit:
 class JournalOfKit:
     """The requests received, each a dict as the admin API shows it."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, facechain: Facechain) -> None:
+        self._facechain = facechain
+
+    @property
+    def _world(self) -> World:
+        return self._facechain._world
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return (entry_to_json(entry) for entry in self._world.journal.entries())

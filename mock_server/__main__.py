@@ -82,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser(name, help=text)
     contracts = commands.add_parser("contracts", help="copy schemas, OpenAPI and catalogues to a folder")
     contracts.add_argument("folder", metavar="DIR")
+    contracts.add_argument("--force", action="store_true", help="overwrite files of the same names")
     return parser
 
 
@@ -172,6 +173,8 @@ def _contracts(flags: argparse.Namespace) -> int:
     with as_file(files("contracts")) as source:
         if os.path.exists(flags.folder) and os.path.samefile(source, flags.folder):
             raise ValueError(f"{flags.folder} is where the contract already is; choose another folder")
+        if os.path.isdir(flags.folder) and os.listdir(flags.folder) and not flags.force:
+            raise ValueError(f"{flags.folder} is not empty; choose a new folder, or overwrite files there with --force")
         shutil.copytree(
             source, flags.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.py", "py.typed", "__pycache__")
         )

@@ -11,6 +11,8 @@ MOST_MS = 10 * 365 * 24 * 3_600_000
 LATEST_MS = 221_845_392_000_000
 """The year 9000: later moments have no place in the vendor's timestamps."""
 
+LONGEST_WAIT_S = 60.0
+LEAST_FACTOR = 0.001
 MOST_FACTOR = 1_000_000.0
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
@@ -44,7 +46,7 @@ class VendorClock:
         until_ms = self.now_ms() + ms
         with self._moved:
             while not self.frozen and self.now_ms() < until_ms:
-                self._moved.wait((until_ms - self.now_ms()) / 1000 / self.factor + 0.0005)
+                self._moved.wait(min((until_ms - self.now_ms()) / 1000 / self.factor + 0.0005, LONGEST_WAIT_S))
 
     @property
     def frozen(self) -> bool:
@@ -105,6 +107,6 @@ def duration_ms(given: str | float) -> int:
 
 
 def _checked_factor(factor: object) -> float:
-    if isinstance(factor, int | float) and not isinstance(factor, bool) and 0 < factor <= MOST_FACTOR:
+    if isinstance(factor, int | float) and not isinstance(factor, bool) and LEAST_FACTOR <= factor <= MOST_FACTOR:
         return float(factor)
-    raise ValueError(f"{factor!r} is not a factor above 0 and up to {MOST_FACTOR:.0f}; use freeze to stop time")
+    raise ValueError(f"{factor!r} is not a factor from {LEAST_FACTOR} to {MOST_FACTOR:.0f}; use freeze to stop time")

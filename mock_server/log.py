@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TextIO
 
 from mock_server.core.journal import Entry, entry_to_json
@@ -17,8 +18,9 @@ def request_log(kind: str, stream: TextIO) -> Callable[[Entry], None] | None:
     worded = _as_text if kind == "text" else _as_json
 
     def write(entry: Entry) -> None:
-        stream.write(worded(entry))
-        stream.flush()
+        with suppress(OSError, ValueError):  # nobody reads it any more, or cannot: no reason to fail a request
+            stream.write(worded(entry))
+            stream.flush()
 
     return write
 

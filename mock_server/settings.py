@@ -58,8 +58,8 @@ class Settings:
         catalogue.chosen(self.behaviour)
         if not 0 <= self.port <= 65_535:
             raise ValueError(f"port is {self.port}; it is a number from 0 (any free one) to 65535")
-        if not 0 < self.speed <= 1_000_000:
-            raise ValueError(f"speed is {self.speed}; it is above 0 and at most 1000000")
+        if not 0.001 <= self.speed <= 1_000_000:
+            raise ValueError(f"speed is {self.speed}; it is from 0.001 to 1000000")
         if self.public_base_url and not _ORIGIN.fullmatch(self.public_base_url):
             raise ValueError(f"public-base-url is {self.public_base_url!r}; it looks like http://host:port")
         for account in self.api_key.values():
@@ -104,6 +104,10 @@ def _read(name: str, value: Any) -> Any:
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    known = {ENVIRONMENT_PREFIX + name.upper() for name in (*names(), "config")}
+    for variable in environment:
+        if variable.startswith(ENVIRONMENT_PREFIX) and variable not in known:
+            raise ValueError(f"unknown variable {variable}; {catalogue.hint(variable, known)}")
     found = {}
     for name in names():
         value = environment.get(ENVIRONMENT_PREFIX + name.upper())

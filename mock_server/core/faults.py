@@ -162,7 +162,7 @@ class Faults:
             return False
         for counts in (self._matched, self._struck):
             if len(counts) >= MOST_COUNTS and name not in counts:
-                del counts[next(iter(counts))]
+                del counts[next(counted for counted in counts if counted not in self._added)]
         matched = self._matched[name] = self._matched.get(name, 0) + 1
         struck = self._struck.get(name, 0)
         if matched <= fault.skip or (fault.times is not None and struck >= fault.times):
@@ -193,7 +193,7 @@ class Faults:
 
 
 def _concerns(fault: Fault, moment: Moment) -> bool:
-    since_ms = moment.now_ms - fault.added_ms
+    since_ms = max(moment.now_ms - fault.added_ms, 0)  # the clock may have been moved back
     return (
         (fault.route is None or fault.route == moment.route)
         and (fault.account is None or fault.account == moment.account)

@@ -246,7 +246,7 @@ def _same_calls(entries: Sequence[Entry]) -> dict[tuple[str | None, ...], list[E
     for entry in entries:
         trace = entry.trace
         if trace.operation != "fetch_picture":
-            same[(entry.method, entry.path, trace.account, trace.key_id, trace.intent)].append(entry)
+            same[(entry.method, entry.path, entry.query, trace.account, trace.key_id, trace.intent)].append(entry)
     return same
 
 

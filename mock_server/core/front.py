@@ -24,7 +24,7 @@ def handle(simulator: Simulator, request: Request) -> Reply:
     if request.path.startswith(f"/{oss.BUCKET}/"):
         return _fetch(simulator, request, method, request.path[len(oss.BUCKET) + 2 :])
     if not request.path.startswith(gateway.PREFIX):
-        return gateway.outside()
+        return gateway.outside(request)
     for pattern, operations in _routes():
         found = pattern.fullmatch(request.path)
         if found is not None:
@@ -36,7 +36,7 @@ def handle(simulator: Simulator, request: Request) -> Reply:
 
 
 def _fetch(simulator: Simulator, request: Request, method: str, key: str) -> Reply:
-    return simulator.fetch(request, key) if method == "GET" else gateway.outside()
+    return simulator.fetch(request, key) if method == "GET" else gateway.outside(request)
 
 
 @cache

@@ -158,9 +158,11 @@ def worded(reason: str, details: Mapping[str, object]) -> dict[str, str]:
     return {"code": row.code, "message": row.message.format_map(defaultdict(lambda: "xxx", details))}
 
 
-def outside() -> Reply:
-    """What stands outside the vendor's prefix: 404 and nothing else, rule ``gateway.prefix``."""
-    return Reply(404, (("vary", "Accept-Encoding"), ("server", SERVER)))
+def outside(request: Request) -> Reply:
+    """What stands outside the vendor's prefix: 404 and nothing else, rule ``gateway.prefix``; we say why."""
+    problem = f"{shown(request.path)} lies outside {PREFIX}; a base URL ends in /api/v1"
+    reason = explanation(VendorError("not_found", rule="gateway.prefix", place="path", problem=problem))
+    return Reply(404, (("vary", "Accept-Encoding"), ("server", SERVER), ("x-mock-reason", reason)))
 
 
 def explanation(error: VendorError) -> str:

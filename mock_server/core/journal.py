@@ -133,6 +133,11 @@ class Journal:
                 self._bytes -= self._entries.popleft().size
         return entry
 
+    @property
+    def begun(self) -> int:
+        """How many requests ever came, those that are forgotten too."""
+        return self._number
+
     def clear(self) -> None:
         """Forget every request. Numbers go on, so that none names two requests."""
         with self._lock:

@@ -8,6 +8,11 @@ from mock_server.core.plans import Outcome, Plan
 
 HOUR_MS = 3_600_000
 FOREVER_MS = 1 << 62
+SLACK_MS = 1_000
+"""So far apart may be the times of calls that cross; more, and somebody moved the clock back."""
+
+PATIENCE = 2
+"""So many queries of waiting tasks pass before a task by polls that nobody queries goes on by theirs."""
 TIMED_OUT = Outcome("FAILED", "internal_timeout")
 CANCELED = Outcome("CANCELED")
 
@@ -28,6 +33,8 @@ def settle(account: Account, now_ms: int) -> None:
     A boundary belongs to the later status. What is settled stays settled, wherever the clock goes.
     """
     queue = account.queue
+    if account.slot_free_ms > now_ms + SLACK_MS:
+        account.slot_free_ms = now_ms
     while queue:
         task = queue[0]
         settle_alone(task, now_ms, account.slot_free_ms)
@@ -39,14 +46,22 @@ def settle(account: Account, now_ms: int) -> None:
 
 
 def look(account: Account, task: Task, now_ms: int) -> None:
-    """Settle, and count this query of ``task`` when its plan goes by polls and it is its turn."""
+    """Settle, and count this query of ``task`` when its plan goes by polls and it is its turn.
+
+    A task by polls that nobody queries would hold up those behind it for ever: from the third query of
+    theirs in a row on, each counts for the one in front.
+    """
     if not task.queued:
-        task.polls += 1
+        task.polls += task.plan.progression == "polls"
         settle_alone(task, now_ms)
         return
     settle_one(account, task, now_ms)
-    if account.queue and account.queue[0] is task and task.plan.progression == "polls":
-        task.polls += 1
+    front = account.queue[0] if account.queue else None
+    if front is None or front.plan.progression != "polls":
+        return
+    front.waited_for = 0 if front is task else front.waited_for + 1
+    if front is task or front.waited_for > PATIENCE:
+        front.polls += 1
         settle(account, now_ms)
 
 
@@ -79,7 +94,9 @@ def replan(task: Task, plan: Plan) -> None:
 
 
 def release(task: Task, now_ms: int) -> None:
-    """Let a held task go on."""
+    """Let a held task go on. Raises ValueError when its plan does not hold it."""
+    if task.plan.progression != "hold":
+        raise ValueError(f"task {task.id} is not held; its plan goes by {task.plan.progression}")
     task.released_ms = now_ms
 
 

@@ -133,6 +133,8 @@ class Task:
     queued: bool = True
     """Whether it waits for the account's one running slot; without limits tasks run side by side."""
     polls: int = 0
+    waited_for: int = 0
+    """How many queries in a row were of tasks that wait for this one."""
     released_ms: int | None = None
     scheduled_ms: int | None = None
     ended_ms: int | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any, Literal
 
 from contracts import catalogue
@@ -15,6 +16,7 @@ PROGRESSIONS = ("time", "polls", "immediate", "hold")
 LONGEST_MS = 30 * 24 * 3_600_000
 MOST_POLLS = 1_000_000
 MOST_IMAGES = 5
+FINAL_STATUSES = ("SUCCEEDED", "FAILED", "CANCELED", "UNKNOWN")
 _STATUS = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 
 
@@ -100,12 +102,21 @@ def outcome_from_json(given: object) -> Outcome:
     if error is not None:
         known_error(error, "plan.outcome.error")
     status = outcome.get("status", "SUCCEEDED" if error is None else "FAILED")
+    slip = _slip(status) if isinstance(status, str) else None
+    if slip is not None:
+        raise ValueError(f"plan.outcome.status is {status!r}; nearest is {slip!r}")
     if not isinstance(status, str) or not _STATUS.fullmatch(status) or status in ("PENDING", "RUNNING"):
         raise ValueError(f"plan.outcome.status is {status!r}; it is a final status such as SUCCEEDED or FAILED")
     images = outcome.get("images", [])
     if not isinstance(images, list) or len(images) > MOST_IMAGES:
         raise ValueError(f"plan.outcome.images is a list of at most {MOST_IMAGES} entries")
     return Outcome(status=status, error=error, images=tuple(_image(image) for image in images))
+
+
+def _slip(status: str) -> str | None:
+    """The known status that ``status`` misspells, None when it is one or is meant to be another."""
+    near = get_close_matches(status[:80], FINAL_STATUSES, n=1, cutoff=0.8)
+    return near[0] if near and near[0] != status else None
 
 
 def plan_to_json(plan: Plan) -> dict[str, Any]:

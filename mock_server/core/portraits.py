@@ -241,7 +241,7 @@ def _accept(call: Call, account: Account, submission: Submission) -> Task:
         style=submission.style,
         n=submission.n,
         submitted_ms=call.now_ms,
-        plan=_failing(submission.refused) or plan_of(asked or Asked(scenario=call.key.scenario), call.terms.plan),
+        plan=_failing(submission.refused) or _plan(call, asked),
         scenarios=scenarios,
         queued=call.terms.limits,
     )
@@ -283,6 +283,12 @@ def _require_slot(call: Call, account: Account) -> None:
     if not _make_room(account, call.now_ms):
         problem = f"{MOST_TASKS} tasks of this account have not ended"
         raise VendorError("throttling", rule="mock.tasks", problem=problem)
+
+
+def _plan(call: Call, asked: Asked | None) -> Plan:
+    """The plan that is asked for; when nothing is, the one of the key's scenario; else the usual one."""
+    usual = call.terms.plan
+    return plan_of(asked or Asked(scenario=call.key.scenario), usual) or usual
 
 
 def _failing(refused: VendorError | None) -> Plan | None:

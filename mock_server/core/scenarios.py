@@ -30,15 +30,18 @@ class Asked:
     scenario: str | None = None
 
 
-def scenario_of_key(key: str) -> str | None:
-    """The scenario in ``sk-mock-<scenario>``. A word that is nearly one raises VendorError; others are plain keys."""
+def scenario_of_key(key: str, *, is_known: bool = False) -> str | None:
+    """The scenario in ``sk-mock-<scenario>``, else None.
+
+    A word that is nearly one raises VendorError, unless the key ``is_known`` to be meant as it is.
+    """
     if not key.startswith(KEY_PREFIX):
         return None
     word = key[len(KEY_PREFIX) :]
     if word in catalogue.scenarios():
         return word
     near = catalogue.nearest(word, catalogue.scenarios())
-    if near is None or not _is_typo(word, near):
+    if is_known or near is None or not _is_typo(word, near):
         return None
     raise VendorError(
         "invalid_api_key",
@@ -108,12 +111,12 @@ def _known(name: str, place: str) -> str:
         raise VendorError("request_invalid", rule="mock.scenario", place=place, problem=str(error)) from None
 
 
-def plan_of(asked: Asked, default: Plan) -> Plan:
-    """The plan that is asked for: in so many words, else the scenario's, else ``default``."""
+def plan_of(asked: Asked, usual: Plan) -> Plan | None:
+    """The plan that is asked for, in so many words or by a scenario; what it leaves open is as ``usual``."""
     if asked.plan is not None:
         return asked.plan
     row = catalogue.scenario(asked.scenario).plan if asked.scenario is not None else None
-    return default if row is None else plan_from_json(row, default)
+    return None if row is None else plan_from_json(row, usual)
 
 
 def asked_to_json(asked: Asked) -> dict[str, Any]:

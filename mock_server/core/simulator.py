@@ -74,6 +74,7 @@ class Simulator:
         for fault in struck:
             if fault.kind in ENDING:
                 raise refusal(fault)
+        trace.key_id = self._keys.number(request.headers.get("authorization", ""))
         key = gateway.admit(request, self._keys, self.terms)
         trace.account, trace.key_id = key.account, key.id
         gateway.refuse_key(request, key, world.scenario, trace)

@@ -39,7 +39,6 @@ def query(call: Call, task_id: str) -> dict[str, Any]:
             lifecycle.look(account, task, call.now_ms)
             if not lifecycle.is_forgotten(task, call.now_ms):
                 return _answer(call, task)
-            del account.tasks[task_id]
         return {"output": {"task_id": task_id, "task_status": TaskStatus.UNKNOWN.value}}
 
     body = {"request_id": call.request_id, **_counted(call, step)}

@@ -43,11 +43,10 @@ class MemoryWorld:
             return step(found)
 
     def _make_room(self) -> None:
-        """Forget an account that has no task when there are too many."""
+        """Forget an account when there are too many: one without tasks, else the oldest."""
         if len(self._accounts) >= MOST_ACCOUNTS:
-            idle = next((name for name, account in self._accounts.items() if not account.tasks), None)
-            if idle is not None:
-                del self._accounts[idle]
+            idle = (name for name, account in self._accounts.items() if not account.tasks)
+            del self._accounts[next(idle, next(iter(self._accounts)))]
 
     def accounts(self) -> list[str]:
         with self._lock:

@@ -19,7 +19,7 @@ def test_a_failed_task_reaches_the_user(facechain):
 
 
 @pytest.mark.facechain(scenario="lost-submit")
-def test_a_lost_answer_is_not_paid_twice(facechain):
+def test_a_lost_answer_is_not_paid_twice(facechain, tmp_path):
     client = PortraitClient(api_key=facechain.api_key)
-    client.wait(client.submit(ORDER))
+    client.make_portraits(ORDER, tmp_path)
     facechain.assert_no_duplicate_spend()

@@ -73,9 +73,13 @@ def test_every_behaviour_is_printed_with_its_default_marked(capsys: pytest.Captu
 
 def test_the_contracts_are_copied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "copy"
-    for _ in range(2):
-        assert main(["contracts", str(folder)]) == 0
+    assert main(["contracts", str(folder)]) == 0
     assert f"copied to {folder}" in capsys.readouterr().out
+    assert main(["contracts", str(folder)]) == 2
+    assert (
+        f"{folder} is not empty; choose a new folder, or overwrite files there with --force" in capsys.readouterr().err
+    )
+    assert main(["contracts", str(folder), "--force"]) == 0
     copied = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert {"openapi.json", "errors.json", "rules.json", "behaviours.json", "limits.json"} <= copied
     assert {f"schemas/{message}.schema.json" for message in catalogue.MESSAGES} <= copied

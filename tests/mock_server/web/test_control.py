@@ -180,7 +180,7 @@ def test_a_reset_of_the_clock_puts_it_back_to_how_it_started(vendor: Vendor) -> 
         ({"action": "advance", "by": True}, "True is not a duration"),
         ({"action": "advance", "by": None}, "None is not a duration"),
         ({"action": "advance", "by": ["1h"]}, "['1h'] is not a duration"),
-        ({"action": "scale"}, "0 is not a factor above 0 and up to 1000000; use freeze to stop time"),
+        ({"action": "scale"}, "0 is not a factor from 0.001 to 1000000; use freeze to stop time"),
         ({"action": "scale", "factor": -1}, "-1 is not a factor"),
         ({"action": "scale", "factor": "2"}, "'2' is not a factor"),
         ({"action": "scale", "factor": 1e9}, "1000000000.0 is not a factor"),

@@ -389,7 +389,14 @@ def test_a_path_beside_the_routes_is_a_url_error_that_names_the_nearest(
 def test_outside_the_prefix_there_is_an_empty_404(vendor: Vendor, path: str, method: str) -> None:
     answer = vendor.call(method, path)
     assert (answer.status_code, answer.data) == (404, b"")
-    assert {name.lower() for name, _ in answer.headers} <= {"vary", "date", "server", "content-length"}
+    assert {name.lower() for name, _ in answer.headers} <= {
+        "vary",
+        "date",
+        "server",
+        "content-length",
+        "x-mock-reason",
+    }
+    assert answer.headers["x-mock-reason"].startswith("gateway.prefix at path: ")
 
 
 def test_a_head_is_a_query_without_its_body(vendor: Vendor) -> None:
