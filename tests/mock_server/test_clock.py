@@ -135,5 +135,5 @@ def test_what_is_no_duration_is_refused(given: Any) -> None:
 
 @pytest.mark.parametrize("factor", [0, -1, 1_000_001, float("nan"), float("inf"), "2", True, None])
 def test_what_is_no_factor_is_refused(factor: Any) -> None:
-    with pytest.raises(ValueError, match="is not a factor from 0.001"):
+    with pytest.raises(ValueError, match="is not a factor from"):
         VendorClock(factor=factor)

@@ -265,7 +265,7 @@ def test_a_task_gets_another_plan(vendor: Vendor) -> None:
         ("PUT", "tasks/{ended}", {"plan": {}}, 400, "has ended: it is SUCCEEDED"),
         ("PUT", "tasks/{ended}", {}, 400, "plan is None; it is an object"),
         ("PUT", "tasks/{ended}", {"plan": {"progresion": 1}}, 400, "nearest is 'progression'"),
-        ("POST", "tasks/{ended}/release", {}, 400, "is not held; its plan goes by immediate"),
+        ("POST", "tasks/{ended}/release", {}, 400, "has ended: it is SUCCEEDED"),
         ("POST", "tasks/{released}/release", {}, 400, "has ended: it is SUCCEEDED"),
     ],
 )
