@@ -15,9 +15,9 @@ from contracts import catalogue
 from mock_server.core.faults import KINDS, LOSING, ON_THE_WIRE, Fault, fault_from_json, scenario_faults
 from mock_server.core.findings import LOST_ON_THE_WIRE
 from mock_server.core.journal import Entry
-from mock_server.core.ledger import MODEL, Line
+from mock_server.core.ledger import Line
 from mock_server.core.lifecycle import is_forgotten
-from mock_server.core.model import Task, TaskStatus
+from mock_server.core.model import MODEL, Task, TaskStatus
 
 KINDS_OF_ITEM = {
     "states": "states and endings of a task",

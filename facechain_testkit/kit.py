@@ -23,10 +23,10 @@ from mock_server.core.findings import LEVELS, Finding, findings
 from mock_server.core.front import handle
 from mock_server.core.journal import Entry, entry_to_json
 from mock_server.core.ledger import ledger_to_json
-from mock_server.core.lifecycle import release, settle_all, settle_one
+from mock_server.core.lifecycle import release, settle_one
 from mock_server.core.model import Account, Reply, Request, Task
 from mock_server.core.plans import Plan, plan_from_json
-from mock_server.core.ports import World
+from mock_server.core.ports import World, settle_world
 from mock_server.core.scenarios import asked_from_json
 from mock_server.core.tasks import VENDOR_ZONE, vendor_time
 from mock_server.settings import Settings
@@ -293,9 +293,7 @@ class Facechain:
         return self._simulator.worlds.open("")
 
     def _settle(self) -> None:
-        now_ms = self.clock.now_ms()
-        for account in self._world.accounts():
-            self._world.change(account, lambda owner: settle_all(owner, now_ms))
+        settle_world(self._world, self.clock.now_ms())
 
 
 class FaultsOfKit:

@@ -31,9 +31,8 @@ from contracts import catalogue
 from mock_server.app import create_simulator
 from mock_server.clock import VendorClock
 from mock_server.core.lifecycle import retention_ms
-from mock_server.core.model import Request, TaskStatus
+from mock_server.core.model import MODEL, Request, TaskStatus
 from mock_server.core.plans import PROGRESSIONS
-from mock_server.core.portraits import MODEL
 from mock_server.core.scenarios import ASSETS_HOST, HOST_SUFFIX
 from mock_server.core.tasks import vendor_time
 from mock_server.settings import Settings

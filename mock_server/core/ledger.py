@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from contracts import catalogue
-from mock_server.core.model import Task, TaskStatus
+from mock_server.core.model import MODEL, Task, TaskStatus
 
-MODEL = "facechain-generation"
 MOST_LINES = 100_000
 
 

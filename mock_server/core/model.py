@@ -10,6 +10,9 @@ from functools import cached_property
 
 from mock_server.core.plans import Outcome, Plan
 
+MODEL = "facechain-generation"
+"""The vendor's portrait model, the only one of the submission route."""
+
 
 class TaskStatus(str, Enum):
     """The statuses of a portrait task, in the vendor's words."""

@@ -12,11 +12,10 @@ from contracts import catalogue, validation
 from mock_server.core import lifecycle, quota
 from mock_server.core.faults import ENDING, KINDS, LOSING, refusal
 from mock_server.core.gateway import Call, shown
-from mock_server.core.model import Account, Task, VendorError
+from mock_server.core.model import MODEL, Account, Task, VendorError
 from mock_server.core.plans import Outcome, Plan
 from mock_server.core.scenarios import Asked, carried_by_body, carried_by_headers, plan_of
 
-MODEL = "facechain-generation"
 MOST_TASKS = 1_000_000
 SMALL_BODY = 4_096
 MOST_DEPTH = 600

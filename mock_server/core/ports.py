@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 from mock_server.core.faults import Faults
 from mock_server.core.journal import Journal
 from mock_server.core.ledger import Ledger
+from mock_server.core.lifecycle import settle_all
 from mock_server.core.model import Account, Task
 from mock_server.core.scenarios import Asked
 
@@ -83,6 +84,12 @@ class World(Protocol):
     def tasks(self) -> Iterator[tuple[str, Task]]:
         """Every task with the name of its account."""
         ...
+
+
+def settle_world(world: World, now_ms: int) -> None:
+    """Write down what time did to every task of every account."""
+    for account in world.accounts():
+        world.change(account, lambda owner: settle_all(owner, now_ms))
 
 
 class Worlds(Protocol):

@@ -13,15 +13,14 @@ from contracts import catalogue
 from mock_server.core import lifecycle, oss, quota
 from mock_server.core.faults import ALTERING, ON_THE_WIRE, REFUSING, SPOILING, altered
 from mock_server.core.gateway import Call, shown, worded
-from mock_server.core.model import Account, Task, TaskStatus, VendorError
+from mock_server.core.model import MODEL, Account, Task, TaskStatus, VendorError
 from mock_server.core.scenarios import carried_by_headers
 
 T = TypeVar("T")
 
 VENDOR_ZONE = timezone(timedelta(hours=8))
 REGION = "cn-beijing"
-MODEL_NAME = "facechain-generation"
-UNIQUE_KEY = f"apikey:v1:aigc:album:gen_potrait:{MODEL_NAME}"
+UNIQUE_KEY = f"apikey:v1:aigc:album:gen_potrait:{MODEL}"
 MOST_PAGE_SIZE = 100
 DAY = timedelta(hours=24)
 
@@ -194,7 +193,7 @@ def _row(call: Call, task: Task) -> dict[str, Any]:
         "caller_uid": call.key.account_number,
         "gmt_create": task.submitted_ms,
         **{name: at for name, at in times.items() if at is not None},
-        "model_name": MODEL_NAME,
+        "model_name": MODEL,
         "region": REGION,
         "request_id": task.request_id,
         "status": task.status,
@@ -214,7 +213,7 @@ class _Filters:
     page_size: int
 
     def take(self, task: Task) -> bool:
-        row = {"model_name": MODEL_NAME, "status": task.status, "api_key_id": task.key_id, "region": REGION}
+        row = {"model_name": MODEL, "status": task.status, "api_key_id": task.key_id, "region": REGION}
         return self.from_ms <= task.submitted_ms <= self.to_ms and all(
             row[name] == value for name, value in self.equal.items()
         )

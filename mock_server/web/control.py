@@ -20,7 +20,7 @@ from mock_server.core.journal import entry_to_json
 from mock_server.core.ledger import ledger_to_json
 from mock_server.core.model import Account, Task, VendorError
 from mock_server.core.plans import plan_from_json, plan_to_json
-from mock_server.core.ports import World
+from mock_server.core.ports import World, settle_world
 from mock_server.core.scenarios import asked_from_json, asked_to_json
 from mock_server.core.tasks import vendor_time
 from mock_server.web.guard import guard, refusal, shortened
@@ -243,7 +243,7 @@ def count_requests() -> dict[str, Any]:
 @control.get("/ledger")
 def show_ledger() -> dict[str, Any]:
     world = _world()
-    _settle_all(world)
+    settle_world(world, simulator().clock.now_ms())
     return ledger_to_json(world.ledger.lines())
 
 
@@ -251,7 +251,7 @@ def show_ledger() -> dict[str, Any]:
 def list_findings() -> dict[str, Any]:
     """What the clients did that the contract advises against, the gravest first."""
     world = _world()
-    _settle_all(world)
+    settle_world(world, simulator().clock.now_ms())
     found = findings(world.journal.entries(), world.ledger.lines())
     return {"findings": [asdict(finding) for finding in found]}
 
@@ -314,12 +314,6 @@ def _row(scenario: catalogue.Scenario) -> dict[str, Any]:
         "source": scenario.source,
     }
     return {name: value for name, value in row.items() if value not in (None, [])}
-
-
-def _settle_all(world: World) -> None:
-    now_ms = simulator().clock.now_ms()
-    for account in world.accounts():
-        world.change(account, lambda owner: lifecycle.settle_all(owner, now_ms))
 
 
 @control.route("/<path:unknown>", methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
