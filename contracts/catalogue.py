@@ -11,7 +11,27 @@ from types import MappingProxyType
 from typing import Any
 
 MOST_NAMED = 40
-MESSAGES = ("portrait-request", "submit-answer", "task", "task-list", "cancel-answer", "error")
+REQUESTS = ("portrait-request", "detection-request", "job-request")
+"""The messages that a client sends as JSON."""
+
+MESSAGES = (
+    *REQUESTS,
+    "submit-answer",
+    "task",
+    "task-list",
+    "cancel-answer",
+    "detection",
+    "job",
+    "job-list",
+    "job-changed",
+    "job-logs",
+    "file-upload",
+    "file",
+    "file-list",
+    "upload-policy",
+    "error",
+    "purpose-error",
+)
 
 
 @dataclass(frozen=True)
@@ -20,6 +40,7 @@ class ErrorRow:
 
     ``message`` may hold placeholders for ``str.format``; ``status`` is None where none is published;
     ``anchor`` is the part of the vendor's error page that newer messages link to, where it was seen.
+    A row with ``param``, the name of a wrong field, is answered in the shape of ``purpose-error``.
     """
 
     reason: str
@@ -31,6 +52,21 @@ class ErrorRow:
     source: str
     when: str
     anchor: str | None = None
+    param: str | None = None
+
+
+@dataclass(frozen=True)
+class PictureProblem:
+    """A limit that a picture can break: ``error`` is why its task fails, ``reason`` what a detection says of it.
+
+    ``evidence`` and ``source`` are those of ``reason``.
+    """
+
+    id: str
+    error: str
+    reason: str
+    evidence: str
+    source: str
 
 
 @dataclass(frozen=True)
@@ -67,9 +103,11 @@ class Behaviour:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A named course of events. ``plan``, ``faults`` and ``refuse`` are as ``scenarios.json`` writes them.
+    """A named course of events. Whatever may be None and ``faults`` are as ``scenarios.json`` writes them.
 
-    ``refuse`` is the reason for which the account is refused; ``story`` says what the scenario is for.
+    ``plan`` is how a portrait task goes, ``training`` how a fine-tune job does; ``pictures`` holds properties that
+    every picture is taken to have, ``quota`` the files and bytes that an account may keep. ``refuse`` is the reason
+    for which the account is refused; ``story`` says what the scenario is for.
     """
 
     name: str
@@ -80,6 +118,9 @@ class Scenario:
     plan: Mapping[str, Any] | None = None
     faults: tuple[Mapping[str, Any], ...] = ()
     refuse: str | None = None
+    training: Mapping[str, Any] | None = None
+    pictures: Mapping[str, Any] | None = None
+    quota: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +130,7 @@ class Profile:
     name: str
     does: str
     plan: Mapping[str, Any]
+    training: Mapping[str, Any]
     faults: tuple[Mapping[str, Any], ...]
     evidence: str
     source: str
@@ -110,6 +152,12 @@ class Advice:
 def errors() -> Mapping[str, ErrorRow]:
     """Every error, by reason."""
     return MappingProxyType({reason: ErrorRow(reason, **row) for reason, row in _read("errors.json").items()})
+
+
+@cache
+def picture_problems() -> Mapping[str, PictureProblem]:
+    """What can be wrong with a picture, by id, in the order in which it is looked for."""
+    return MappingProxyType({id_: PictureProblem(id_, **row) for id_, row in _read("pictures.json").items()})
 
 
 @cache

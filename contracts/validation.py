@@ -7,7 +7,7 @@ from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
-from contracts.catalogue import chosen, nearest, rules, schema
+from contracts.catalogue import REQUESTS, chosen, hint, nearest, rules, schema
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator, ValidationError
@@ -39,24 +39,27 @@ class Violation:
 
 
 class RequestContract:
-    """The portrait request as the chosen behaviours read it; cheap to make again."""
+    """One of ``catalogue.REQUESTS`` as the chosen behaviours read it; cheap to make again."""
 
-    def __init__(self, behaviours: Mapping[str, str] | None = None) -> None:
-        self._choices = tuple(chosen(behaviours or {}).items())
+    def __init__(self, behaviours: Mapping[str, str] | None = None, *, message: str = "portrait-request") -> None:
+        """Raises ``ValueError`` for a behaviour, a choice or a message that does not exist."""
+        if message not in REQUESTS:
+            raise ValueError(f"unknown request {message!r}; {hint(message, REQUESTS)}")
+        self._request = (message, tuple(chosen(behaviours or {}).items()))
 
     def is_valid(self, body: object) -> bool:
         """Whether ``body`` keeps every rule; by the fast validator where it is installed."""
-        fast = _fast_validator(self._choices)
+        fast = _fast_validator(*self._request)
         if fast is not None:
             try:
                 return fast.is_valid(body)
             except ValueError:
                 pass  # it cannot take lone surrogates, NaN or deep nesting; the reference can
-        return _reference_validator(self._choices).is_valid(_without_depths(body))
+        return _reference_validator(*self._request).is_valid(_without_depths(body))
 
     def violations(self, body: object) -> list[Violation]:
         """What is wrong with ``body``, in the order the vendor would complain; by the reference validator."""
-        errors = _reference_validator(self._choices).iter_errors(_without_depths(body))
+        errors = _reference_validator(*self._request).iter_errors(_without_depths(body))
         found: dict[tuple[str, tuple[str | int, ...]], Violation] = {}
         for error in islice(errors, MOST_VIOLATIONS):
             rule, place = _rule(error), _place(error)
@@ -79,19 +82,19 @@ class _FastValidator(Protocol):
 
 
 @cache
-def _fast_validator(choices: tuple[tuple[str, str], ...]) -> _FastValidator | None:
+def _fast_validator(message: str, choices: tuple[tuple[str, str], ...]) -> _FastValidator | None:
     try:
         from jsonschema_rs import Draft202012Validator
     except ImportError:
         return None
-    return Draft202012Validator(schema("portrait-request", dict(choices)))
+    return Draft202012Validator(schema(message, dict(choices)))
 
 
 @cache
-def _reference_validator(choices: tuple[tuple[str, str], ...]) -> "Draft202012Validator":
+def _reference_validator(message: str, choices: tuple[tuple[str, str], ...]) -> "Draft202012Validator":
     from jsonschema import Draft202012Validator
 
-    return Draft202012Validator(schema("portrait-request", dict(choices)))
+    return Draft202012Validator(schema(message, dict(choices)))
 
 
 @cache

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from contracts import catalogue
 from contracts.validation import RequestContract, Violation, answer_violations
 from mock_server.core.model import VendorError
-from mock_server.core.portraits import parse
+from mock_server.core.submission import parse
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import cache, wraps
 from importlib.util import find_spec
+from itertools import chain
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -24,11 +25,13 @@ from mock_server.core.front import handle
 from mock_server.core.journal import Entry, entry_to_json
 from mock_server.core.ledger import ledger_to_json
 from mock_server.core.lifecycle import release, settle_one
-from mock_server.core.model import Account, Reply, Request, Task
+from mock_server.core.model import TRAINING_MODEL, Account, Job, Reply, Request, Task
+from mock_server.core.pictures import picture_from_json
 from mock_server.core.plans import Plan, plan_from_json
 from mock_server.core.ports import World, settle_world
-from mock_server.core.scenarios import asked_from_json
+from mock_server.core.scenarios import ASSETS_HOST, HOST_SUFFIX, asked_from_json
 from mock_server.core.tasks import VENDOR_ZONE, vendor_time
+from mock_server.events import announcing
 from mock_server.settings import Settings
 
 if TYPE_CHECKING:
@@ -60,6 +63,9 @@ class Facechain:
     ``scenario`` is a name of ``contracts/scenarios.json``, ``plan`` a plan as in the README, ``limits``
     "documented" or "off", ``behaviours`` choices of ``contracts/behaviours.json``, ``clock`` "running",
     "frozen" or a start such as "2026-03-01 09:00:00" in UTC+8. ``strict_network`` refuses every other host too.
+    ``training`` is a plan for trainings, ``assets`` a folder of pictures that ``https://assets.facechain.test/<name>``
+    stands for, and ``unknown_images`` "refuse" has only pictures that somebody declared taken for photos. An event
+    is posted to the loopback ``event_url`` for each portrait task that ends.
     Raises ValueError that names what is wrong.
     """
 
@@ -74,6 +80,10 @@ class Facechain:
         profile: str = "calm",
         seed: int = 0,
         strict_network: bool = False,
+        training: Mapping[str, Any] | None = None,
+        assets: str | None = None,
+        unknown_images: str = "accept",
+        event_url: str | None = None,
     ) -> None:
         from mock_server.app import create_simulator
 
@@ -82,10 +92,21 @@ class Facechain:
         self.seed = seed
         self.api_key = API_KEY
         self._settings = Settings(
-            scenario=scenario, limits=limits, behaviour=behaviours or {}, profile=profile, seed=seed, port=0
+            scenario=scenario,
+            limits=limits,
+            behaviour=behaviours or {},
+            profile=profile,
+            seed=seed,
+            port=0,
+            assets=assets,
+            unknown_images=unknown_images,
+            event_url=event_url,
         )
         self._simulator = create_simulator(
-            self._settings, clock=self.clock, plan=QUICK_PLAN if plan is None else plan_from_json(plan, QUICK_PLAN)
+            self._settings,
+            clock=self.clock,
+            plan=QUICK_PLAN if plan is None else plan_from_json(plan, QUICK_PLAN),
+            training=QUICK_PLAN if training is None else plan_from_json(training, QUICK_PLAN),
         )
         self._strict_network = strict_network
         self._open = ExitStack()
@@ -102,6 +123,7 @@ class Facechain:
             for door in _doors():
                 opening.enter_context(door(self._handle, self.clock))
             opening.enter_context(_pointed_here(self.api_key))
+            opening.enter_context(announcing(self._simulator, self._settings.event_url))
             self._open = opening.pop_all()
         self._is_running = True
         _started.append(self)
@@ -133,6 +155,7 @@ class Facechain:
         self._require_running(False)
         with ExitStack() as self._open:
             self._serve(host, port)
+            self._open.enter_context(announcing(self._simulator, self._settings.event_url))
             self._is_running = True
             try:
                 yield self
@@ -189,21 +212,41 @@ class Facechain:
             asked["outcome"] = {name: value for name, value in ending.items() if value is not None}
         if scenario is not None:
             asked["scenario"] = scenario
-        self._world.queue_plan(asked_from_json(asked, self._simulator.terms.plan))
+        self._world.queue_plan(asked_from_json(asked, self._simulator.terms.plans))
+
+    def plan_next_job(self, plan: Mapping[str, Any] | None = None, **fields: Any) -> None:
+        """Say how the next training goes; calls queue up. Takes what ``plan_next`` takes but ``images``."""
+        self.plan_next(plan, model=TRAINING_MODEL, **fields)
+
+    def add_asset(self, url: str, **properties: Any) -> str:
+        """Say what is to be seen at a URL, which is never fetched; gives the URL.
+
+        ``properties`` are those of a picture: format, width, height, bytes, faces, face_px, angle. A name without
+        a scheme stands for a picture of ``https://assets.facechain.test/``. Raises ValueError that names what is wrong.
+        """
+        url = url if "://" in url else f"https://{ASSETS_HOST}{HOST_SUFFIX}/{url}"
+        self._world.declare(url, picture_from_json(properties))
+        return url
+
+    def add_resource(self, resource_id: str) -> str:
+        """Have a likeness that needs no training; gives its id."""
+        self._world.add_resource(resource_id)
+        return resource_id
 
     def release(self, task_id: str) -> None:
-        """Let a task that its plan holds go on.
+        """Let a task or a training that its plan holds go on.
 
         Raises KeyError when there is no such task, ValueError when it is not held.
         """
-        account, task = next((found for found in self._world.tasks() if found[1].id == task_id), (None, None))
+        found = (each for each in chain(self._world.tasks(), self._world.jobs()) if each[1].id == task_id)
+        account, task = next(found, (None, None))
         if account is None or task is None:
-            raise KeyError(f"no task {task_id!r}; there are {[each.id for each in self.tasks]}")
+            raise KeyError(f"no task {task_id!r}; there are {[each.id for each in [*self.tasks, *self.jobs]]}")
         held, now_ms = task, self.clock.now_ms()
 
         def step(owner: Account) -> None:
             release(held, now_ms)
-            settle_one(owner, held, now_ms)
+            settle_one(owner.lane(held), held, now_ms)
 
         self._world.change(account, step)
 
@@ -238,6 +281,12 @@ class Facechain:
         """Every task, settled to now, in order of submission."""
         self._settle()
         return sorted((task for _, task in self._world.tasks()), key=lambda task: task.submitted_ms)
+
+    @property
+    def jobs(self) -> list[Job]:
+        """Every training, settled to now, in order of creation."""
+        self._settle()
+        return sorted((job for _, job in self._world.jobs()), key=lambda job: job.submitted_ms)
 
     @property
     def ledger(self) -> dict[str, Any]:

@@ -64,6 +64,11 @@ def _parser() -> argparse.ArgumentParser:
         help="how clients reach the server, for result links (request's Host)",
     )
     option("--allow-host", action="append", metavar="NAME", help="a Host the admin API may be asked by")
+    option("--resource", action="append", metavar="ID", help="a likeness that needs no training")
+    option("--assets", metavar="DIR", help="pictures that https://assets.facechain.test/<name> stands for")
+    option("--unknown-images", help="accept: a URL nobody declared is a fine photo; or refuse (accept)")
+    option("--event-url", metavar="URL", help="post a CloudEvent there when a portrait task ends; loopback only")
+    option("--allow-event-host", action="append", metavar="NAME", help="another host that events may be posted to")
     option("--admin-token", metavar="T", help="token of the admin API; random when left out, and printed")
     option(
         "--ready-file",
@@ -88,10 +93,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _serve(flags: argparse.Namespace) -> int:
     from mock_server.app import create_app
+    from mock_server.events import announcing
     from mock_server.log import request_log
     from mock_server.serving import serve, write_ready_file
     from mock_server.settings import names, read_settings
     from mock_server.web.guard import GUARD
+    from mock_server.web.wire import SIMULATOR
 
     settings = read_settings({name: getattr(flags, name, None) for name in (*names(), "config")})
     app = create_app(settings, log=request_log(settings.log, sys.stderr))
@@ -102,7 +109,8 @@ def _serve(flags: argparse.Namespace) -> int:
             write_ready_file(settings.ready_file, server, token)
         print(_greeting(settings, server.url, token), flush=True)
 
-    serve(app, settings.host, settings.port, announce)
+    with announcing(app.extensions[SIMULATOR], settings.event_url):
+        serve(app, settings.host, settings.port, announce)
     if settings.ready_file and os.path.exists(settings.ready_file):
         os.unlink(settings.ready_file)
     return 0

@@ -10,6 +10,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed
 
 from contracts import catalogue
+from mock_server.assets import AssetFolder
 from mock_server.clock import VendorClock
 from mock_server.core import gateway
 from mock_server.core.journal import Entry
@@ -17,10 +18,14 @@ from mock_server.core.model import Terms
 from mock_server.core.plans import Plan
 from mock_server.core.ports import Clock
 from mock_server.core.simulator import Simulator
+from mock_server.forms import read_form
 from mock_server.settings import Settings
 from mock_server.stores.memory import MemoryWorlds
 from mock_server.web import wire
 from mock_server.web.control import control
+from mock_server.web.facedetect import facedetect
+from mock_server.web.files import files
+from mock_server.web.finetunes import finetunes
 from mock_server.web.guard import GUARD, LOOPBACK_NAMES, Guard
 from mock_server.web.oss import oss
 from mock_server.web.portraits import portraits
@@ -47,7 +52,7 @@ def create_app(
         settings.admin_token or secrets.token_urlsafe(18),
         LOOPBACK_NAMES | {settings.host} | set(settings.allow_host),
     )
-    for blueprint in (portraits, tasks, oss, control):
+    for blueprint in (portraits, tasks, facedetect, finetunes, files, oss, control):
         app.register_blueprint(blueprint)
     app.register_error_handler(HTTPException, _unrouted)
     return app
@@ -58,9 +63,13 @@ def create_simulator(
     *,
     clock: Clock | None = None,
     plan: Plan | None = None,
+    training: Plan | None = None,
     log: Callable[[Entry], None] | None = None,
 ) -> Simulator:
-    """The vendor itself, for those who need no Flask. ``plan`` is how a task goes when nobody says otherwise."""
+    """The vendor itself, for those who need no Flask.
+
+    ``plan`` and ``training`` are how a portrait and a training go when nobody says otherwise.
+    """
     terms = Terms(
         behaviours=catalogue.chosen(settings.behaviour),
         seed=settings.seed,
@@ -69,6 +78,12 @@ def create_simulator(
         keys=settings.api_key,
         workspaces=frozenset(settings.workspace),
         public_base_url=settings.public_base_url,
+        training=training or settings.training,
+        resources=frozenset(settings.resource),
+        find_asset=AssetFolder(settings.assets).find if settings.assets is not None else None,
+        accepts_unknown_images=settings.unknown_images == "accept",
+        read_form=read_form,
+        announces=settings.event_url is not None,
     )
     return Simulator(
         terms,

@@ -6,11 +6,12 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from contracts import catalogue
 from mock_server.core.faults import Fault, fault_from_json
@@ -44,6 +45,11 @@ class Settings:
     workspace: tuple[str, ...] = ()
     public_base_url: str | None = None
     allow_host: tuple[str, ...] = ()
+    resource: tuple[str, ...] = ()
+    assets: str | None = None
+    unknown_images: str = "accept"
+    event_url: str | None = None
+    allow_event_host: tuple[str, ...] = ()
     admin_token: str | None = None
     ready_file: str | None = None
     log: str = "text"
@@ -55,6 +61,7 @@ class Settings:
             catalogue.scenario(self.scenario)
         _one_of("limits", self.limits, ("documented", "off"))
         _one_of("log", self.log, ("text", "json", "off"))
+        _one_of("unknown-images", self.unknown_images, ("accept", "refuse"))
         catalogue.chosen(self.behaviour)
         if not 0 <= self.port <= 65_535:
             raise ValueError(f"port is {self.port}; it is a number from 0 (any free one) to 65535")
@@ -62,6 +69,8 @@ class Settings:
             raise ValueError(f"speed is {self.speed}; it is from 0.001 to 1000000")
         if self.public_base_url and not _ORIGIN.fullmatch(self.public_base_url):
             raise ValueError(f"public-base-url is {self.public_base_url!r}; it looks like http://host:port")
+        if self.event_url is not None:
+            _require_event_url(self.event_url, LOOPBACK_HOSTS | set(self.allow_event_host))
         for account in self.api_key.values():
             if account and not _ACCOUNT.fullmatch(account):
                 raise ValueError("an account of api-key is not 1 to 64 letters, digits, dots, dashes or underscores")
@@ -73,8 +82,13 @@ class Settings:
 
     @property
     def plan(self) -> Plan:
-        """How a task goes when nobody chose a plan for it."""
+        """How a portrait goes when nobody chose a plan for it."""
         return plan_from_json(catalogue.profiles()[self.profile].plan, Plan())
+
+    @property
+    def training(self) -> Plan:
+        """How a training goes when nobody chose a plan for it."""
+        return plan_from_json(catalogue.profiles()[self.profile].training, Plan())
 
     @property
     def faults(self) -> tuple[Fault, ...]:
@@ -150,6 +164,22 @@ def names() -> list[str]:
     return [each.name for each in fields(Settings)]
 
 
+def _require_event_url(url: str, hosts: Set[str]) -> None:
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        is_sound = parts.scheme in ("http", "https") and host and (parts.port is None or parts.port > 0)
+    except ValueError:
+        is_sound, host = False, ""
+    if not is_sound:
+        raise ValueError(f"event-url is {url!r}; it looks like http://127.0.0.1:9000/events")
+    if host not in hosts:
+        raise ValueError(
+            f"event-url is {url!r}, which lies on another machine; allow it with --allow-event-host {host}, "
+            "or stay on 127.0.0.1"
+        )
+
+
 def _one_of(name: str, value: str, choices: Sequence[str] | Mapping[str, Any]) -> None:
     if value not in choices:
         raise ValueError(f"{name} is {value!r}; it is one of {', '.join(choices)}")
@@ -189,7 +219,7 @@ def _names(value: Any) -> tuple[str, ...]:
     return tuple(str(each) for each in value)
 
 
-_LISTS = frozenset({"behaviour", "api_key", "workspace", "allow_host"})
+_LISTS = frozenset({"behaviour", "api_key", "workspace", "allow_host", "resource", "allow_event_host"})
 _READERS: dict[str, Callable[[Any], Any]] = {
     "port": _whole,
     "speed": _number,
@@ -198,4 +228,6 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "api_key": _pairs,
     "workspace": _names,
     "allow_host": _names,
+    "resource": _names,
+    "allow_event_host": _names,
 }

@@ -29,7 +29,28 @@ ON_THE_WIRE = ("latency", "reset", "empty", "cut", "dribble", "hang")
 KINDS = REFUSING + ALTERING + SPOILING + ON_THE_WIRE
 DISTRIBUTIONS = ("fixed", "uniform", "log-normal")
 STORAGE_RULES = ("link.expiry", "link.object", "link.signature", "link.unsigned")
-ROUTES = ("submit_portrait", "query_task", "list_tasks", "cancel_task", "fetch_picture")
+ROUTES = (
+    "submit_portrait",
+    "query_task",
+    "list_tasks",
+    "cancel_task",
+    "detect_faces",
+    "create_job",
+    "list_jobs",
+    "get_job",
+    "cancel_job",
+    "delete_job",
+    "get_job_logs",
+    "stream_job",
+    "upload_files",
+    "list_files",
+    "get_file",
+    "delete_file",
+    "get_upload_policy",
+    "fetch_picture",
+    "fetch_file",
+    "upload_object",
+)
 MOST_FAULTS = 1_000
 MOST_COUNTS = 100_000
 MOST_MS = 600_000

@@ -12,7 +12,9 @@ from typing import Any
 from contracts import catalogue
 from mock_server.core.journal import MOST_BODY_BYTES, Entry
 from mock_server.core.ledger import Line
-from mock_server.core.model import Task, TaskStatus
+from mock_server.core.model import MODEL, TRAINING_MODEL, Task, TaskStatus
+from mock_server.core.portraits import TEMPLATE
+from mock_server.core.scenarios import TRAIN_FREE
 
 FINAL = frozenset({"SUCCEEDED", "FAILED", "CANCELED", "UNKNOWN"})
 LEVELS = ("must", "should", "may")
@@ -22,8 +24,12 @@ LAG_MS = 30_000
 
 THROTTLED = (429, 503)
 LOST_ON_THE_WIRE = frozenset({"reset", "empty", "cut", "hang"})
-TRAIN_FREE = "train_free_portrait_url_template"
-TEMPLATE = "portrait_url_template"
+JOB_PAUSE_MS = 5_000
+"""A training takes minutes; who asks more often than this learns nothing new."""
+
+QUERIES = frozenset({"query_task", "get_job"})
+LISTS = {MODEL: "list_tasks", TRAINING_MODEL: "list_jobs"}
+STORED = frozenset({"fetch_picture", "fetch_file", "upload_object"})
 PLACES = {
     "style": "parameters",
     "size": "parameters",
@@ -93,7 +99,7 @@ def _arrived(entry: Entry) -> bool:
 def _polls_by_task(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
     polls: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
-        if entry.trace.operation == "query_task" and entry.trace.task_id:
+        if entry.trace.operation in QUERIES and entry.trace.task_id:
             polls[entry.trace.task_id].append(entry)
     return polls
 
@@ -115,7 +121,10 @@ def _broken_rules(entries: Sequence[Entry], _lines: Sequence[Line]) -> Iterator[
         yield _Hit("breaks-contract", _numbers(hits), f"{rule}{place}: {first.problem}", rule)
 
 
-_CONTRACT = ("auth.", "async.", "route.", "body.", "model.", "portrait.", "workspace.", "list.")
+_CONTRACT = (
+    "auth.", "async.", "route.", "body.", "model.", "portrait.", "detection.", "job.f", "job.h", "job.v", "workspace.",
+    "list.", "files.form", "files.purpose", "policy.action", "policy.conditions", "policy.signature", "upload.form",
+)  # fmt: skip
 
 
 def _repeated_submissions(_entries: Sequence[Entry], lines: Sequence[Line]) -> Iterator[_Hit]:
@@ -128,9 +137,9 @@ def _repeated_submissions(_entries: Sequence[Entry], lines: Sequence[Line]) -> I
 
 
 def _keys_sent_to_storage(entries: Sequence[Entry], _lines: Sequence[Line]) -> Iterator[_Hit]:
-    hits = [e for e in entries if e.trace.operation == "fetch_picture" and "authorization" in dict(e.headers)]
+    hits = [e for e in entries if e.trace.operation in STORED and "authorization" in dict(e.headers)]
     if hits:
-        yield _Hit("key-sent-to-storage", _numbers(hits), f"{len(hits)} downloads carried Authorization")
+        yield _Hit("key-sent-to-storage", _numbers(hits), f"{len(hits)} requests to the storage carried Authorization")
 
 
 def _expired_links(entries: Sequence[Entry], _lines: Sequence[Line]) -> Iterator[_Hit]:
@@ -141,13 +150,14 @@ def _expired_links(entries: Sequence[Entry], _lines: Sequence[Line]) -> Iterator
 
 def _tasks_left(entries: Sequence[Entry], lines: Sequence[Line]) -> Iterator[_Hit]:
     polls = _polls_by_task(entries)
-    listed = {entry.trace.account for entry in entries if entry.trace.operation == "list_tasks" and _arrived(entry)}
+    listed = {(entry.trace.account, entry.trace.operation) for entry in entries if _arrived(entry)}
     for line in lines:
         task = line.task
         seen = [_seen(entry) for entry in polls[task.id]]
         if any(_is_final(status, task.outcome.status if task.outcome else None) for status in seen):
             continue
-        if task.status == TaskStatus.CANCELED or (not line.answered and line.account not in listed and not seen):
+        was_listed = (line.account, LISTS[task.model]) in listed
+        if task.status == TaskStatus.CANCELED or (not line.answered and not was_listed and not seen):
             continue
         if _never_ends(task) and any(seen):
             continue
@@ -190,15 +200,17 @@ def _unfetched_pictures(entries: Sequence[Entry], lines: Sequence[Line]) -> Iter
 
 def _fast_polls(entries: Sequence[Entry], _lines: Sequence[Line]) -> Iterator[_Hit]:
     for task_id, polls in _polls_by_task(entries).items():
+        is_job = polls[0].trace.operation == "get_job"
         pauses = [
             (later.trace.at_ms - earlier.trace.at_ms, later)
             for earlier, later in pairwise(polls)
             if earlier.status not in THROTTLED
         ]
-        hits = [later for pause_ms, later in pauses if pause_ms < SECOND_MS]
+        hits = [later for pause_ms, later in pauses if pause_ms < (JOB_PAUSE_MS if is_job else SECOND_MS)]
         if hits:
-            least = min(pause_ms for pause_ms, _ in pauses)
-            yield _Hit("polled-too-fast", _numbers(hits), f"task {task_id} was queried again after {max(least, 0)} ms")
+            least = max(min(pause_ms for pause_ms, _ in pauses), 0)
+            what, id_ = ("job", "job-polled-too-fast") if is_job else ("task", "polled-too-fast")
+            yield _Hit(id_, _numbers(hits), f"{what} {task_id} was queried again after {least} ms")
 
 
 def _polls_after_end(entries: Sequence[Entry], _lines: Sequence[Line]) -> Iterator[_Hit]:
@@ -223,6 +235,38 @@ def _shows_end(entry: Entry, first_ms: int) -> bool:
     return status in FINAL and not entry.wire
 
 
+def _refused_photos(entries: Sequence[Entry], _lines: Sequence[Line]) -> Iterator[_Hit]:
+    refused: dict[tuple[str | None, str], Entry] = {}
+    for entry in entries:
+        trace = entry.trace
+        if trace.operation == "detect_faces":
+            for picture in trace.pictures:
+                refused.pop((trace.account, picture), None)
+            if _arrived(entry) and entry.status == 200:
+                refused |= {(trace.account, picture): entry for picture in trace.refused}
+            continue
+        found = [refused[trace.account, picture] for picture in trace.pictures if (trace.account, picture) in refused]
+        if found and entry.status == 200:
+            numbers = (found[0].trace.number, trace.number)
+            yield _Hit("photo-refused-before", numbers, f"{len(found)} of its photos had been refused by detection")
+
+
+def _stale_policies(entries: Sequence[Entry], _lines: Sequence[Line]) -> Iterator[_Hit]:
+    stated_s = int(catalogue.limits()["upload_policy"]["stated_seconds"])
+    for entry in entries:
+        age_ms = entry.trace.policy_age_ms
+        if age_ms is not None and age_ms >= stated_s * SECOND_MS:
+            what = f"an upload came with a policy that was {age_ms // SECOND_MS} s old; it says {stated_s} s"
+            yield _Hit("upload-policy-stale", (entry.trace.number,), what, "policy.expiry")
+
+
+def _unresolved_links(entries: Sequence[Entry], _lines: Sequence[Line]) -> Iterator[_Hit]:
+    hits = [entry for entry in entries if entry.trace.rule == "oss.resolve-header" and not entry.trace.faults]
+    if hits:
+        what = f"{hits[0].trace.place}: {hits[0].trace.problem}"
+        yield _Hit("oss-link-unresolved", _numbers(hits), what, "oss.resolve-header")
+
+
 def _hasty_retries(entries: Sequence[Entry], _lines: Sequence[Line]) -> Iterator[_Hit]:
     for same in _same_calls(entries).values():
         for earlier, later in pairwise(same):
@@ -245,7 +289,7 @@ def _same_calls(entries: Sequence[Entry]) -> dict[tuple[str | None, ...], list[E
     same: dict[tuple[str | None, ...], list[Entry]] = defaultdict(list)
     for entry in entries:
         trace = entry.trace
-        if trace.operation != "fetch_picture":
+        if trace.operation not in STORED:
             same[(entry.method, entry.path, entry.query, trace.account, trace.key_id, trace.intent)].append(entry)
     return same
 
@@ -320,6 +364,9 @@ _LOOKS: tuple[Callable[[Sequence[Entry], Sequence[Line]], Iterator[_Hit]], ...] 
     _unfetched_pictures,
     _fast_polls,
     _polls_after_end,
+    _refused_photos,
+    _stale_policies,
+    _unresolved_links,
     _hasty_retries,
     _retries_in_vain,
     _odd_fields,

@@ -19,10 +19,11 @@ def handle(simulator: Simulator, request: Request) -> Reply:
     """
     host = request.origin.partition("://")[2].partition(":")[0].lower().removesuffix(".")
     method = "GET" if request.method == "HEAD" else request.method
-    if host == oss.HOST:
-        return _fetch(simulator, request, method, request.path[1:])
-    if request.path.startswith(f"/{oss.BUCKET}/"):
-        return _fetch(simulator, request, method, request.path[len(oss.BUCKET) + 2 :])
+    if host in oss.HOSTS:
+        return _stored(simulator, request, method, oss.HOSTS[host], request.path[1:])
+    bucket, _, key = request.path[1:].partition("/")
+    if bucket in oss.HOSTS.values():
+        return _stored(simulator, request, method, bucket, key)
     if not request.path.startswith(gateway.PREFIX):
         return gateway.outside(request)
     for pattern, operations in _routes():
@@ -35,8 +36,12 @@ def handle(simulator: Simulator, request: Request) -> Reply:
     return simulator.answer(request, None)
 
 
-def _fetch(simulator: Simulator, request: Request, method: str, key: str) -> Reply:
-    return simulator.fetch(request, key) if method == "GET" else gateway.outside(request)
+def _stored(simulator: Simulator, request: Request, method: str, bucket: str, key: str) -> Reply:
+    if method == "GET" and key:
+        return simulator.fetch(request, bucket, key)
+    if method == "POST" and not key and bucket == oss.FILE_BUCKET:
+        return simulator.upload(request)
+    return gateway.outside(request)
 
 
 @cache

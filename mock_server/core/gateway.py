@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from email.utils import formatdate
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
 from contracts import catalogue
+from mock_server.core import quota
 from mock_server.core.faults import ENDING, Fault, Moment, refusal
 from mock_server.core.journal import Trace
 from mock_server.core.keys import KeyRing
-from mock_server.core.model import ApiKey, Reply, Request, Terms, VendorError
+from mock_server.core.model import Account, ApiKey, Reply, Request, Terms, VendorError
 from mock_server.core.ports import World
 from mock_server.core.scenarios import SCENARIO_HEADER
+
+T = TypeVar("T")
 
 PREFIX = "/api/v1/"
 SERVER = "facechain-mock"
@@ -61,11 +64,39 @@ class Call:
         self.struck.extend(found)
         return found
 
+    def change(self, step: Callable[[Account], T]) -> T:
+        """Run ``step`` on the caller's account while nobody else can.
+
+        What it changed stays, also when it raises VendorError.
+        """
+
+        def kept(account: Account) -> T | VendorError:
+            try:
+                return step(account)
+            except VendorError as error:
+                return error
+
+        done = self.world.change(self.key.account, kept)
+        if isinstance(done, VendorError):
+            raise done
+        return done
+
     def strike_down(self, stage: str, kinds: tuple[str, ...], *, status: str | None = None) -> None:
         """As ``strike``, and raises VendorError when a fault leaves nothing to do but refuse."""
         for fault in self.strike(stage, kinds, status=status):
             if fault.kind in ENDING:
                 raise refusal(fault)
+
+
+def count(call: Call, account: Account, calls: str, *, rule: str, limit: int, what: str) -> None:
+    """Count the call among its like. Raises VendorError (429) when a second has too many of them already."""
+    if not call.terms.limits:
+        return
+    admitted = quota.admit(account.admitted_ms.get(calls, ()), call.now_ms, limit)
+    if admitted is None:
+        problem = f"{limit} {what} were taken within the last second; wait a second"
+        raise VendorError("rate_quota", rule=rule, problem=problem)
+    account.admitted_ms[calls] = admitted
 
 
 def session_of(request: Request) -> str:
@@ -127,20 +158,26 @@ def require_route(request: Request, operation: str | None, allowed: Sequence[str
     raise VendorError("url_error", rule="route.known", place="path", problem=f"is not one of the vendor's{hint}")
 
 
-def answered(call: Call, body: dict[str, Any], *, done_ms: int) -> Reply:
-    """A 200 with the vendor's usual headers."""
-    return _reply(200, body, call.request_id, call.now_ms, done_ms)
+def answered(call: Call, body: dict[str, Any] | Reply, *, done_ms: int) -> Reply:
+    """A 200 with the vendor's usual headers; a reply of another kind than JSON keeps its own content type."""
+    if isinstance(body, dict):
+        return _reply(200, body, call.request_id, call.now_ms, done_ms)
+    usual = _reply(200, {}, call.request_id, call.now_ms, done_ms).headers
+    return replace(body, headers=(*body.headers, *(pair for pair in usual if pair[0] != "content-type")))
 
 
 def refused(error: VendorError, request_id: str, terms: Terms, now_ms: int) -> Reply:
     """The vendor's flat error body, with our explanation beside it in ``X-Mock-Reason``."""
-    body = worded(error.reason, error.details)
+    body: dict[str, Any] = {**worded(error.reason, error.details)}
     row = catalogue.errors()[error.reason]
     retry_after = error.details.get("retry_after")
     extra = () if retry_after is None else (("retry-after", str(retry_after)),)
     if row.anchor and terms.behaviours["help-link"] == "on":
         body["message"] += HELP_LINK.format(anchor=row.anchor)
     body["request_id"] = request_id
+    if row.param is not None:
+        shape = {"message": body["message"], "type": row.code, "param": row.param, "code": None}
+        body = {"error": shape}
     return _reply(
         row.status or 400,
         body,
@@ -170,8 +207,12 @@ def explanation(error: VendorError) -> str:
     place = f" at {error.place}" if error.place else ""
     rule = catalogue.rules().get(error.rule)
     evidence = f" ({rule.evidence})" if rule else ""
-    line = f"{error.rule}{place}: {error.problem}{evidence}"
-    return "".join(c if " " <= c <= "~" else "?" for c in line)[:1000]
+    return printable(f"{error.rule}{place}: {error.problem}{evidence}")
+
+
+def printable(line: str) -> str:
+    """What a header can hold of an explanation."""
+    return "".join(c if " " <= c <= "~" else "?" for c in line[:1000])
 
 
 def shown(value: object) -> str:

@@ -16,6 +16,7 @@ MOST_ENTRIES = 10_000
 MOST_BYTES = 16 * 1_048_576
 MOST_BODY_BYTES = 2_048
 MOST_TEXT = 1_000
+MOST_PICTURES = 100
 
 KEPT_HEADERS = (
     "accept",
@@ -80,6 +81,12 @@ class Trace:
     intent: str | None = None
     shown_status: str | None = None
     picture: int | None = None
+    pictures: tuple[str, ...] = ()
+    """Digests of the pictures that a submission showed, the first ``MOST_PICTURES`` of them."""
+    refused: tuple[str, ...] = ()
+    """Those in which detection found no face that can be used."""
+    policy_age_ms: int | None = None
+    """How old the policy was that an upload came with."""
     faults: list[str] = field(default_factory=list)
 
 
@@ -163,6 +170,11 @@ class Journal:
 
 
 CRITERIA = ("method", "path", "operation", "status", "account", "task_id", "scenario", "rule", "error", "wire")
+
+
+def is_form(request: Request) -> bool:
+    """Whether the body is a form with files in it."""
+    return request.headers.get("content-type", "").lower().startswith("multipart/")
 
 
 def without_secrets(text: str) -> str:
@@ -254,8 +266,8 @@ def _entry(trace: Trace, request: Request, reply: Reply, done_ms: int) -> Entry:
         query=kept(request.query) if request.query else "",
         headers=_kept_headers(authorization, trace.key_id, tuple(map(request.headers.get, KEPT_HEADERS))),
         body=kept(request.body[: 2 * MOST_BODY_BYTES].decode("utf-8", "replace"), MOST_BODY_BYTES).encode()
-        if request.body
-        else b"",
+        if request.body and not is_form(request)
+        else b"",  # of a form just the size: it holds files, and the credentials of an upload
         body_bytes=len(request.body),
         status=reply.status,
         done_ms=done_ms,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from contracts import catalogue
-from mock_server.core.model import MODEL, Task, TaskStatus
+from mock_server.core.model import MODEL, TRAINING_MODEL, Task, TaskStatus
 
 MOST_LINES = 100_000
 
@@ -71,11 +71,11 @@ def _with_repeats(lines: list[Line]) -> list[Line]:
 
 def ledger_to_json(lines: list[Line]) -> dict[str, Any]:
     """The ledger as the admin API shows it. Money is CNY; a task that has not ended is priced as if all goes well."""
-    price = float(catalogue.limits()["models"][MODEL]["price_cny"])
-    rows = [_row(line, price) for line in lines]
+    rows = [_row(line) for line in lines]
     return {
         "currency": "CNY",
-        "price_per_picture": price,
+        "price_per_picture": _price(MODEL),
+        "price_per_training": _price(TRAINING_MODEL),
         "submissions": len(rows),
         "pictures": sum(row["pictures"] for row in rows if row["settled"]),
         "total": _money(sum(row["price"] for row in rows if row["settled"])),
@@ -88,26 +88,37 @@ def ledger_to_json(lines: list[Line]) -> dict[str, Any]:
 
 
 def live_seconds(lines: list[Line]) -> float:
-    """How long the same tasks would have kept the vendor busy, one at a time for each account."""
-    plan = catalogue.profiles()["real"].plan
-    task_ms = int(plan["pending_ms"]) + int(plan["running_ms"])
-    tasks: dict[str, int] = {}
+    """How long the same tasks would have kept the vendor busy, one of each kind at a time for each account."""
+    real = catalogue.profiles()["real"]
+    plans = {MODEL: real.plan, TRAINING_MODEL: real.training}
+    lasting_ms = {model: int(plan["pending_ms"]) + int(plan["running_ms"]) for model, plan in plans.items()}
+    busy_ms: dict[tuple[str, str], int] = {}
     for line in lines:
-        tasks[line.account] = tasks.get(line.account, 0) + 1
-    return max(tasks.values(), default=0) * task_ms / 1000
+        lane = (line.account, line.task.model)
+        busy_ms[lane] = busy_ms.get(lane, 0) + lasting_ms[line.task.model]
+    return max(busy_ms.values(), default=0) / 1000
 
 
-def _row(line: Line, price: float) -> dict[str, Any]:
+def _price(model: str) -> float:
+    return float(catalogue.limits()["models"][model]["price_cny"])
+
+
+def _row(line: Line) -> dict[str, Any]:
     task = line.task
     settled = task.ended_ms is not None
     pictures = task.delivered if settled else task.n
+    if task.model == MODEL:
+        price = pictures * _price(MODEL)
+    else:
+        price = 0.0 if settled and task.status != TaskStatus.SUCCEEDED else _price(task.model)
     row: dict[str, Any] = {
         "task_id": task.id,
+        "model": task.model,
         "request": line.number,
         "account": line.account,
         "status": task.status,
         "pictures": pictures,
-        "price": _money(pictures * price),
+        "price": _money(price),
         "settled": settled,
         "answered": line.answered,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contracts import catalogue
-from mock_server.core.model import Account, Task, TaskStatus
+from mock_server.core.model import Lane, Task, TaskStatus
 from mock_server.core.plans import Outcome, Plan
 
 HOUR_MS = 3_600_000
@@ -27,25 +27,25 @@ def timeout_ms() -> int:
     return int(catalogue.limits()["task_timeout_hours"]) * HOUR_MS
 
 
-def settle(account: Account, now_ms: int) -> None:
-    """Write down what time did to the account's queue up to ``now_ms``, rule ``concurrency.running``.
+def settle(lane: Lane, now_ms: int) -> None:
+    """Write down what time did to the queue up to ``now_ms``, rule ``concurrency.running``.
 
     A boundary belongs to the later status. What is settled stays settled, wherever the clock goes.
     """
-    queue = account.queue
-    if account.slot_free_ms > now_ms + SLACK_MS:
-        account.slot_free_ms = now_ms
+    queue = lane.queue
+    if lane.slot_free_ms > now_ms + SLACK_MS:
+        lane.slot_free_ms = now_ms
     while queue:
         task = queue[0]
-        settle_alone(task, now_ms, account.slot_free_ms)
+        settle_alone(task, now_ms, lane.slot_free_ms)
         if task.ended_ms is None:
             return
         if task.scheduled_ms is not None:
-            account.slot_free_ms = task.ended_ms
+            lane.slot_free_ms = task.ended_ms
         queue.popleft()
 
 
-def look(account: Account, task: Task, now_ms: int) -> None:
+def look(lane: Lane, task: Task, now_ms: int) -> None:
     """Settle, and count this query of ``task`` when its plan goes by polls and it is its turn.
 
     A task by polls that nobody queries would hold up those behind it for ever: from the third query of
@@ -55,29 +55,29 @@ def look(account: Account, task: Task, now_ms: int) -> None:
         task.polls += task.plan.progression == "polls"
         settle_alone(task, now_ms)
         return
-    settle_one(account, task, now_ms)
-    front = account.queue[0] if account.queue else None
+    settle_one(lane, task, now_ms)
+    front = lane.queue[0] if lane.queue else None
     if front is None or front.plan.progression != "polls":
         return
     front.waited_for = 0 if front is task else front.waited_for + 1
     if front is task or front.waited_for > PATIENCE:
         front.polls += 1
-        settle(account, now_ms)
+        settle(lane, now_ms)
 
 
-def settle_one(account: Account, task: Task, now_ms: int) -> None:
+def settle_one(lane: Lane, task: Task, now_ms: int) -> None:
     """Write down what time did to ``task``, in its turn or, without limits, by itself."""
     if task.queued:
-        settle(account, now_ms)
+        settle(lane, now_ms)
         _time_out(task, now_ms)
     else:
         settle_alone(task, now_ms)
 
 
-def settle_all(account: Account, now_ms: int) -> None:
-    """Write down what time did to every task of the account."""
-    for task in account.tasks.values():
-        settle_one(account, task, now_ms)
+def settle_all(lane: Lane, now_ms: int) -> None:
+    """Write down what time did to every task of the lane."""
+    for task in lane.tasks.values():
+        settle_one(lane, task, now_ms)
 
 
 def cancel(task: Task, now_ms: int) -> bool:
@@ -102,7 +102,7 @@ def release(task: Task, now_ms: int) -> None:
 
 def is_forgotten(task: Task, now_ms: int) -> bool:
     """Whether the vendor answers UNKNOWN because the task ended too long ago."""
-    return task.ended_ms is not None and now_ms - task.ended_ms >= retention_ms()
+    return task.expires and task.ended_ms is not None and now_ms - task.ended_ms >= retention_ms()
 
 
 def settle_alone(task: Task, now_ms: int, free_ms: int = 0) -> None:
@@ -129,14 +129,15 @@ def _time_out(task: Task, now_ms: int) -> None:
 
 def _deadline_ms(task: Task) -> int:
     """When the vendor gives the task up. One that a test holds is never given up."""
-    return FOREVER_MS if task.plan.progression == "hold" else task.submitted_ms + timeout_ms()
+    is_patient = not task.expires or task.plan.progression == "hold"
+    return FOREVER_MS if is_patient else task.submitted_ms + timeout_ms()
 
 
 def _outcome(task: Task) -> Outcome:
     """The planned outcome; a task whose every picture fails has failed."""
     planned = task.plan.outcome
     failures = [error for error in planned.images[: task.n] if error is not None]
-    return Outcome("FAILED", failures[0]) if len(failures) == task.n else planned
+    return Outcome("FAILED", failures[0]) if failures and len(failures) == task.n else planned
 
 
 def _start_ms(task: Task, free_ms: int, now_ms: int) -> int | None:

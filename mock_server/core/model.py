@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
+from typing import ClassVar
 
+from mock_server.core.pictures import Picture
 from mock_server.core.plans import Outcome, Plan
 
 MODEL = "facechain-generation"
 """The vendor's portrait model, the only one of the submission route."""
+
+DETECTION_MODEL = "facechain-facedetect"
+TRAINING_MODEL = "facechain-finetune"
 
 
 class TaskStatus(str, Enum):
@@ -66,6 +71,19 @@ class Reply:
     wire: Wire | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a form: a field, or a file when it has a ``filename``."""
+
+    name: str
+    filename: str | None
+    data: bytes
+
+    @property
+    def text(self) -> str:
+        return self.data.decode("utf-8", "replace")
+
+
 class VendorError(Exception):
     """What the vendor refuses, named by a reason in ``contracts/errors.json``.
 
@@ -86,6 +104,11 @@ class VendorError(Exception):
         return VendorError(self.reason, rule=self.rule, problem=self.problem, place=self.place, **self.details)
 
 
+def no_forms(content_type: str, _body: bytes) -> list[Part]:
+    """Stands in where nobody reads forms."""
+    raise ValueError(f"{content_type or 'a body without Content-Type'} is not read here")
+
+
 @dataclass(frozen=True)
 class Terms:
     """How this vendor behaves: chosen once, when the parts are put together.
@@ -101,6 +124,22 @@ class Terms:
     keys: Mapping[str, str] = field(default_factory=dict)
     workspaces: frozenset[str] = frozenset()
     public_base_url: str | None = None
+    training: Plan = field(default_factory=Plan)
+    """How a training goes when nobody says otherwise; ``plan`` is that of a portrait."""
+    resources: frozenset[str] = frozenset()
+    """Likenesses that need no training, beside the vendor's samples."""
+    find_asset: Callable[[str], Picture | None] | None = None
+    """Finds a picture of ``assets.facechain.test`` by its path; None when no folder of pictures was given."""
+    accepts_unknown_images: bool = True
+    read_form: Callable[[str, bytes], list[Part]] = no_forms
+    """Reads a form from its content type and its bytes. Raises ValueError when it is none."""
+    announces: bool = False
+    """Whether the end of each task is told to somebody."""
+
+    @property
+    def plans(self) -> Mapping[str, Plan]:
+        """How a task of each model goes when nobody says otherwise."""
+        return {MODEL: self.plan, TRAINING_MODEL: self.training}
 
     @cached_property
     def choices(self) -> tuple[tuple[str, str], ...]:
@@ -124,6 +163,10 @@ class Task:
 
     Times are milliseconds since the epoch, UTC; one that has not come yet is None.
     """
+
+    model: ClassVar[str] = MODEL
+    expires: ClassVar[bool] = True
+    """Whether the vendor gives it up after three hours, and forgets it a day after its end."""
 
     id: str
     key_id: str
@@ -170,12 +213,79 @@ class Task:
 
 
 @dataclass(slots=True)
-class Account:
-    """All that must change together for one account: its windows, its queue, its tasks."""
+class Job(Task):
+    """The facts of one training: a task that makes no picture but a likeness, which portraits may use."""
 
-    submissions_ms: tuple[int, ...] = ()
-    task_calls_ms: tuple[int, ...] = ()
+    model: ClassVar[str] = TRAINING_MODEL
+    expires: ClassVar[bool] = False
+
+    files: tuple[str, ...] = ()
+    """What it learns from: URLs and file ids."""
+    hyper_parameters: Mapping[str, object] = field(default_factory=dict)
+    validation_files: tuple[str, ...] = ()
+    canceled_ms: int | None = None
+    """When a job that was running was told to stop; it is CANCELING until it has."""
+
+    @property
+    def output(self) -> str:
+        """The ``resource_id`` of the likeness, which is good once the job has SUCCEEDED."""
+        return f"{TRAINING_MODEL}-{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file of the account's, as ``/api/v1/files`` keeps it; the world keeps its content while there is room."""
+
+    id: str
+    number: int
+    name: str
+    description: str
+    purpose: str | None
+    md5: str
+    key_id: str
+    created_ms: int
+    picture: Picture
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One temporary upload, which an ``oss://`` link leads to: for one model, for 48 hours."""
+
+    model: str
+    made_ms: int
+    picture: Picture
+
+
+@dataclass(slots=True)
+class Lane:
+    """Tasks of one kind, of which an account runs one at a time."""
+
     tasks: dict[str, Task] = field(default_factory=dict)
     queue: deque[Task] = field(default_factory=deque)
     """Tasks that have not ended, in order of submission; the first one holds the running slot."""
     slot_free_ms: int = 0
+
+    def add(self, task: Task) -> None:
+        """Take the task in, at the end of the queue unless it needs no slot."""
+        self.tasks[task.id] = task
+        if task.queued:
+            self.queue.append(task)
+
+
+@dataclass(slots=True)
+class Account:
+    """All that must change together for one account: its windows, its tasks, its trainings, its files."""
+
+    portraits: Lane = field(default_factory=Lane)
+    trainings: Lane = field(default_factory=Lane)
+    admitted_ms: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """For each kind of call that is limited, when it was admitted of late."""
+    files: dict[str, File] = field(default_factory=dict)
+    files_made: int = 0
+    uploads: dict[str, Upload] = field(default_factory=dict)
+    unannounced: dict[str, Task] = field(default_factory=dict)
+    """Tasks whose end somebody is to be told of."""
+
+    def lane(self, task: Task) -> Lane:
+        """Where a task of this kind is kept."""
+        return self.trainings if isinstance(task, Job) else self.portraits

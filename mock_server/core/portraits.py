@@ -2,85 +2,49 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import dataclass
-from functools import cache, lru_cache
-from typing import Any, NoReturn
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
-from contracts import catalogue, validation
-from mock_server.core import lifecycle, quota
-from mock_server.core.faults import ENDING, KINDS, LOSING, refusal
-from mock_server.core.gateway import Call, shown
-from mock_server.core.model import MODEL, Account, Task, VendorError
+from contracts import catalogue
+from mock_server.core import gallery, lifecycle, submission
+from mock_server.core.faults import KINDS
+from mock_server.core.gallery import Shown
+from mock_server.core.gateway import Call, count, shown
+from mock_server.core.model import MODEL, Account, Job, Task, TaskStatus, VendorError
 from mock_server.core.plans import Outcome, Plan
-from mock_server.core.scenarios import Asked, carried_by_body, carried_by_headers, plan_of
+from mock_server.core.scenarios import RESOURCE_PREFIX, TRAIN_FREE, Asked, plan_of
+from mock_server.core.submission import Submission
 
-MOST_TASKS = 1_000_000
-SMALL_BODY = 4_096
-MOST_DEPTH = 600
+TEMPLATE = "portrait_url_template"
+SAMPLE_RESOURCES = frozenset(
+    {
+        "realistic_v1_12345",
+        "women_model",
+        "facechain-png-ft-202308291948-edc2",
+        "facechain-finetune-ft-202509020951-f8bf",
+        "facechain-finetune-ft-202601150930-7c1e",
+    }
+)
+"""The likenesses of the vendor's own samples, and of the contract's, which work here without training."""
+
 _DEFERRED_MS = 100
-
-
-ACCOUNT_RULES = {
-    "invalid_api_key": "auth.key.invalid",
-    "access_denied": "account.approved",
-    "unpurchased": "account.purchased",
-    "arrearage": "account.standing",
-    "free_tier_exhausted": "account.free-tier",
-    "endpoint_access_denied": "account.endpoint",
-}
-"""The rule behind each reason for which a scenario refuses an account."""
-
-
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """What a submission asks for. ``refused`` is why it is wrong, which may come at once or with the task."""
-
-    style: str = ""
-    n: int = 1
-    intent: str = ""
-    """A digest of the body: two submissions with one intent ask for the same pictures."""
-    scenario: str | None = None
-    """The scenario that a URL's host or a resource id names."""
-    refused: VendorError | None = None
 
 
 def submit(call: Call) -> dict[str, Any]:
     """``POST /api/v1/services/aigc/album/gen_potrait``. Raises VendorError."""
     _require_async(call)
-    submission = _judge(call)
-    call.trace.intent = submission.intent
+    submitted = submission.judged(call, MODEL)
+    call.trace.intent = submitted.intent
 
-    def step(account: Account) -> Task | VendorError:
-        try:
-            _count(call, account)
-            return _accept(call, account, submission)
-        except VendorError as error:
-            return error
+    def step(account: Account) -> Task:
+        limit = catalogue.limits()["models"][MODEL]["submissions_per_second"]
+        count(call, account, "submissions", rule="rate.submissions", limit=limit, what="submissions")
+        return _accept(call, account, submitted)
 
-    task = call.world.change(call.key.account, step)
-    if isinstance(task, VendorError):
-        raise task
-    call.trace.task_id = task.id
-    struck = call.strike("accepted", KINDS)
-    answered = not any(fault.kind in LOSING for fault in struck)
-    call.world.ledger.enter(call.trace.number, call.key.account, submission.intent, task, answered=answered)
-    for fault in struck:
-        if fault.kind in ENDING:
-            raise refusal(fault)
+    task = call.change(step)
+    submission.enter(call, submitted, task)
     return {"output": {"task_status": "PENDING", "task_id": task.id}, "request_id": call.request_id}
-
-
-def _count(call: Call, account: Account) -> None:
-    limit = catalogue.limits()["models"][MODEL]["submissions_per_second"]
-    if not call.terms.limits:
-        return
-    admitted = quota.admit(account.submissions_ms, call.now_ms, limit)
-    if admitted is None:
-        problem = f"{limit} submissions were taken within the last second; wait a second"
-        raise VendorError("rate_quota", rule="rate.submissions", problem=problem)
-    account.submissions_ms = admitted
 
 
 def _require_async(call: Call) -> None:
@@ -102,186 +66,87 @@ def _require_async(call: Call) -> None:
     )
 
 
-def _judge(call: Call) -> Submission:
-    body = call.request.body
-    judge = _remembered if len(body) <= SMALL_BODY else judged_body
-    return judge(body, call.terms.choices)
-
-
-def judged_body(body: bytes, choices: tuple[tuple[str, str], ...]) -> Submission:
-    """What the bytes of a submission amount to, under the behaviours chosen."""
-    try:
-        return _read(body, choices)
-    except VendorError as error:
-        return Submission(intent=_digest(body), refused=error.again())
-
-
-_remembered = lru_cache(maxsize=256)(judged_body)
-
-
-def _read(body: bytes, choices: tuple[tuple[str, str], ...]) -> Submission:
-    most = int(catalogue.limits()["body_bytes"])
-    if len(body) > most:
-        raise VendorError("too_large", rule="body.size", place="body", problem=f"is larger than {most} bytes")
-    content = parse(body)
-    if not isinstance(content, dict):
-        raise VendorError(
-            "illegal_input", rule="body.object", place="body", problem=f"is {shown(content)}, not an object"
-        )
-    _check_model(content.get("model"))
-    contract = _contract(choices)
-    if not contract.is_valid(content):
-        refused = _worst(contract.violations(content))
-        if ("validation-timing", "deferred") not in choices:
-            raise refused
-        return Submission(intent=_digest(body), refused=refused)
-    parameters = content["parameters"]
-    return Submission(
-        style=parameters.get("style", ""),
-        n=int(parameters.get("n", 4)),
-        intent=_digest(_sorted(content).encode()),
-        scenario=carried_by_body(content),
-    )
-
-
-@cache
-def _contract(choices: tuple[tuple[str, str], ...]) -> validation.RequestContract:
-    return validation.RequestContract(dict(choices))
-
-
-def _worst(violations: list[validation.Violation]) -> VendorError:
-    first, *others = violations
-    return VendorError(
-        catalogue.rules()[first.rule].error or "request_invalid",
-        rule=first.rule,
-        place=first.place,
-        problem=first.problem + (f"; and {len(others)} more" if others else ""),
-        **first.details,
-    )
-
-
-def _digest(text: bytes) -> str:
-    return hashlib.blake2b(text, digest_size=8).hexdigest()
-
-
-def parse(body: bytes) -> object:
-    """The JSON in ``body``, strictly: UTF-8, no NaN, no infinity. Raises VendorError that says where it broke."""
-    try:
-        text = body.decode("utf-8")
-        if text.startswith("\ufeff"):
-            raise ValueError("Unexpected UTF-8 BOM")
-        content = _decode(text)
-        if text.count("[") + text.count("{") > MOST_DEPTH and _depth(content) > MOST_DEPTH:
-            raise RecursionError
-        return content
-    except UnicodeDecodeError as error:
-        problem = f"is not UTF-8 at byte {error.start}"
-    except RecursionError:
-        problem = "is nested too deeply"
-    except json.JSONDecodeError as error:
-        problem = f"is not JSON: {error.msg} at line {error.lineno} column {error.colno}"
-    except ValueError as error:
-        problem = f"is not JSON: {error}"
-    raise VendorError("body_invalid", rule="body.json", place="body", problem=problem)
-
-
-def _depth(content: object) -> int:
-    """How many arrays and objects lie within one another."""
-    deepest, below = 0, [content]
-    while below:
-        inner = [value for value in below if isinstance(value, list | dict)]
-        below = [item for value in inner for item in (value.values() if isinstance(value, dict) else value)]
-        deepest += bool(inner)
-    return deepest
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
-
-
-_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
-_sorted = json.JSONEncoder(sort_keys=True).encode
-
-
-def _check_model(model: object) -> None:
-    if model is None or model == "":
-        raise VendorError("empty_model", rule="model.missing", place="model", problem=f"is missing; it is {MODEL}")
-    if model == MODEL:
-        return
-    if isinstance(model, str) and model in catalogue.limits()["models"]:
-        raise VendorError(
-            "url_error",
-            rule="model.route",
-            place="model",
-            problem=f"is {model}, which has a route of its own",
-        )
-    raise VendorError("model_not_exist", rule="model.known", place="model", problem=f"is {shown(model)}; it is {MODEL}")
-
-
-def _accept(call: Call, account: Account, submission: Submission) -> Task:
-    is_deferred = call.terms.behaviours["validation-timing"] == "deferred" and submission.refused is not None
-    if submission.refused is not None and not (is_deferred and submission.refused.rule.startswith("portrait.")):
-        raise submission.refused.again()
-    asked, is_queued = _ask(call, submission)
-    scenarios = tuple(name for name in (call.key.scenario, asked.scenario if asked else None) if name)
-    call.trace.scenarios = scenarios
-    _require_good_standing(call.key.scenario)
-    if asked is not None and is_queued and _refusal_of(asked.scenario) is not None:
-        call.world.take_plan()  # it is used up by the refusal that it asked for
-    _require_good_standing(asked.scenario if asked else None)
+def _accept(call: Call, account: Account, submitted: Submission) -> Task:
+    is_deferred = call.terms.behaviours["validation-timing"] == "deferred" and submitted.refused is not None
+    if submitted.refused is not None and not (is_deferred and submitted.refused.rule.startswith("portrait.")):
+        raise submitted.refused.again()
+    asked, is_queued = submission.require_good_standing(call, submitted, MODEL)
+    _require_resources(call, account, submitted.content)
+    flaw = gallery.first_flaw(call, account, pictures_of(submitted.content), MODEL)
+    if flaw is not None and call.terms.behaviours["picture-timing"] == "submit":
+        raise flaw
     call.strike_down("submit", KINDS)
     _require_slot(call, account)
     if is_queued:
-        call.world.take_plan()
+        call.world.take_plan(MODEL)
+    parameters = submitted.content.get("parameters", {})
     task = Task(
         id=call.world.new_id(),
         key_id=call.key.id,
         request_id=call.request_id,
-        style=submission.style,
-        n=submission.n,
+        style=parameters.get("style", ""),
+        n=int(parameters.get("n", 4)) if submitted.refused is None else 1,
         submitted_ms=call.now_ms,
-        plan=_failing(submission.refused) or _plan(call, asked),
-        scenarios=scenarios,
+        plan=_failing_at_once(submitted.refused) or spoiled_plan(_plan(call, asked), flaw),
+        scenarios=call.trace.scenarios,
         queued=call.terms.limits,
     )
-    account.tasks[task.id] = task
-    if task.queued:
-        account.queue.append(task)
+    account.portraits.add(task)
+    if call.terms.announces:
+        account.unannounced[task.id] = task
     return task
 
 
-def _ask(call: Call, submission: Submission) -> tuple[Asked | None, bool]:
-    """What the most specific carrier asks for, and whether that was the queue."""
-    by_headers = carried_by_headers(call.request, call.terms.plan)
-    if by_headers is not None:
-        return by_headers, False
-    if submission.scenario is not None:
-        return Asked(scenario=submission.scenario), False
-    queued = call.world.first_plan()
-    if queued is not None:
-        return queued, True
-    session = call.world.scenario
-    return (None if session is None else Asked(scenario=session)), False
+def pictures_of(content: Mapping[str, Any]) -> Iterator[Shown]:
+    """The pictures that a good submission shows, in the modes that look at them."""
+    style = content.get("parameters", {}).get("style")
+    if style in (TEMPLATE, TRAIN_FREE):
+        yield Shown("input.template_url", content["input"]["template_url"], "template")
+    if style == TRAIN_FREE:
+        for index, url in enumerate(content["input"]["user_urls"]):
+            yield Shown(f"input.user_urls.{index}", url, "user_photo")
 
 
-def _refusal_of(scenario: str | None) -> str | None:
-    return None if scenario is None else catalogue.scenario(scenario).refuse
+def _require_resources(call: Call, account: Account, content: Mapping[str, Any]) -> None:
+    """Raises VendorError unless every likeness is one that the account may use, rule ``resource.known``."""
+    if content.get("parameters", {}).get("style") == TRAIN_FREE or call.terms.behaviours["resource-check"] == "accept":
+        return
+    for index, resource in enumerate(content.get("resources", ())):
+        likeness = resource["resource_id"]
+        problem = _refused_likeness(call, account, likeness)
+        if problem is not None:
+            raise VendorError(
+                "resource_access_denied",
+                rule="resource.known",
+                place=f"resources.{index}.resource_id",
+                problem=f"{shown(likeness)} {problem}",
+            )
 
 
-def _require_good_standing(scenario: str | None) -> None:
-    reason = _refusal_of(scenario)
-    if reason is not None:
-        raise VendorError(reason, rule=ACCOUNT_RULES[reason], problem=f"scenario {scenario} says so")
+def _refused_likeness(call: Call, account: Account, likeness: str) -> str | None:
+    """Why the account may not use the likeness; None when it may."""
+    if likeness in SAMPLE_RESOURCES or likeness in call.terms.resources or likeness.startswith(RESOURCE_PREFIX):
+        return None
+    if call.world.has_resource(likeness):
+        return None
+    jobs = [job for job in account.trainings.tasks.values() if isinstance(job, Job)]
+    job = next((job for job in jobs if job.output == likeness), None)
+    if job is None:
+        known = [*SAMPLE_RESOURCES, *call.terms.resources, *(job.output for job in jobs)]
+        near = catalogue.nearest(likeness, known)
+        hint = f"nearest is {near!r}" if near else "train one, name it with --resource, or use a sample's, women_model"
+        return f"is no likeness of this account; {hint}"
+    lifecycle.settle_one(account.trainings, job, call.now_ms)
+    return None if job.status == TaskStatus.SUCCEEDED else f"is not trained: its job is {job.status}"
 
 
 def _require_slot(call: Call, account: Account) -> None:
-    lifecycle.settle(account, call.now_ms)
-    if call.terms.behaviours["second-task"] == "reject" and account.queue:
-        problem = f"task {account.queue[0].id} has not ended, and second-task=reject is chosen"
+    lane = account.portraits
+    lifecycle.settle(lane, call.now_ms)
+    if call.terms.behaviours["second-task"] == "reject" and lane.queue:
+        problem = f"task {lane.queue[0].id} has not ended, and second-task=reject is chosen"
         raise VendorError("concurrency", rule="concurrency.running", problem=problem)
-    if not _make_room(account, call.now_ms):
-        problem = f"{MOST_TASKS} tasks of this account have not ended"
-        raise VendorError("throttling", rule="mock.tasks", problem=problem)
+    submission.make_room(lane, call.now_ms)
 
 
 def _plan(call: Call, asked: Asked | None) -> Plan:
@@ -290,22 +155,19 @@ def _plan(call: Call, asked: Asked | None) -> Plan:
     return plan_of(asked or Asked(scenario=call.key.scenario), usual) or usual
 
 
-def _failing(refused: VendorError | None) -> Plan | None:
+def _failing_at_once(refused: VendorError | None) -> Plan | None:
     """The plan of a task that was accepted though its submission is wrong."""
-    if refused is None:
-        return None
+    return None if refused is None else Plan(running_ms=_DEFERRED_MS, outcome=failure(refused))
+
+
+def spoiled_plan(plan: Plan, flaw: VendorError | None) -> Plan:
+    """The plan, which comes to nothing when a picture will not do. One that fails anyway stays as it is."""
+    if flaw is None or plan.outcome.status != TaskStatus.SUCCEEDED:
+        return plan
+    return replace(plan, outcome=failure(flaw))
+
+
+def failure(refused: VendorError) -> Outcome:
+    """How a task ends for this reason."""
     details = tuple((name, str(value)) for name, value in refused.details.items())
-    return Plan(running_ms=_DEFERRED_MS, outcome=Outcome("FAILED", refused.reason, details=details))
-
-
-def _make_room(account: Account, now_ms: int) -> bool:
-    """Drop the oldest tasks that nobody can ask for any more; False when the account is full of live ones."""
-    tasks = account.tasks
-    while tasks:
-        oldest = next(iter(tasks.values()))
-        if not oldest.queued:
-            lifecycle.settle_alone(oldest, now_ms)
-        if not (lifecycle.is_forgotten(oldest, now_ms) or (len(tasks) >= MOST_TASKS and oldest.ended_ms)):
-            break
-        del tasks[oldest.id]
-    return len(tasks) < MOST_TASKS
+    return Outcome("FAILED", refused.reason, details=details)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
 from mock_server.core.faults import Faults
 from mock_server.core.journal import Journal
 from mock_server.core.ledger import Ledger
 from mock_server.core.lifecycle import settle_all
-from mock_server.core.model import Account, Task
+from mock_server.core.model import Account, Job, Task
+from mock_server.core.pictures import Picture
 from mock_server.core.scenarios import Asked
 
 T = TypeVar("T")
@@ -61,12 +62,12 @@ class World(Protocol):
         """Names of the accounts seen so far."""
         ...
 
-    def first_plan(self) -> Asked | None:
-        """What was queued first, left in place; None when nothing is queued."""
+    def first_plan(self, model: str) -> Asked | None:
+        """What was queued first for this model, left in place; None when nothing is queued."""
         ...
 
-    def take_plan(self) -> None:
-        """Drop what was queued first."""
+    def take_plan(self, model: str) -> None:
+        """Drop what was queued first for this model."""
         ...
 
     def queue_plan(self, queued: Asked) -> None: ...
@@ -82,14 +83,55 @@ class World(Protocol):
         ...
 
     def tasks(self) -> Iterator[tuple[str, Task]]:
-        """Every task with the name of its account."""
+        """Every portrait task with the name of its account."""
         ...
+
+    def jobs(self) -> Iterator[tuple[str, Job]]:
+        """Every training with the name of its account."""
+        ...
+
+    def declare(self, url: str, picture: Picture) -> None:
+        """Say what is to be seen at a URL. Raises ValueError when too much is declared."""
+        ...
+
+    def asset(self, url: str) -> Picture | None:
+        """What was declared of a URL."""
+        ...
+
+    def assets(self) -> dict[str, Picture]: ...
+
+    def clear_assets(self) -> None: ...
+
+    def add_resource(self, resource_id: str) -> None:
+        """Have a likeness that needs no training. Raises ValueError when there are too many."""
+        ...
+
+    def has_resource(self, resource_id: str) -> bool: ...
+
+    def resources(self) -> list[str]: ...
+
+    def clear_resources(self) -> None: ...
+
+    def keep(self, name: str, content: bytes) -> None:
+        """Keep the content of a file as long as there is room."""
+        ...
+
+    def kept(self, name: str) -> bytes | None:
+        """The content of a file; None when it is not kept, or not any more."""
+        ...
+
+    def drop(self, name: str) -> None: ...
 
 
 def settle_world(world: World, now_ms: int) -> None:
     """Write down what time did to every task of every account."""
     for account in world.accounts():
-        world.change(account, lambda owner: settle_all(owner, now_ms))
+        world.change(account, lambda owner: _settle(owner, now_ms))
+
+
+def _settle(owner: Account, now_ms: int) -> None:
+    settle_all(owner.portraits, now_ms)
+    settle_all(owner.trainings, now_ms)
 
 
 class Worlds(Protocol):
@@ -99,4 +141,8 @@ class Worlds(Protocol):
 
     def clear(self, session: str) -> None:
         """Forget all that the session knows."""
+        ...
+
+    def all(self) -> Sequence[World]:
+        """The worlds of all sessions seen so far."""
         ...

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from contracts import catalogue
-from mock_server.core.model import Request, VendorError
+from mock_server.core.model import MODEL, Request, VendorError
 from mock_server.core.plans import Plan, plan_from_json, plan_to_json
 
 SCENARIO_HEADER = "x-mock-scenario"
@@ -28,6 +29,8 @@ class Asked:
 
     plan: Plan | None = None
     scenario: str | None = None
+    model: str = MODEL
+    """Whose submissions it is for, when it waits for the next one."""
 
 
 def scenario_of_key(key: str, *, is_known: bool = False) -> str | None:
@@ -73,17 +76,17 @@ def carried_by_headers(request: Request, default: Plan) -> Asked | None:
         ) from None
 
 
-def carried_by_body(content: dict[str, Any]) -> str | None:
-    """The scenario that a good submission names by a URL's host or a resource id, the host first."""
-    given = content.get("input")
-    pictures = given if isinstance(given, dict) else {}
-    urls = [("input.template_url", pictures.get("template_url"))]
-    photos = pictures.get("user_urls")
-    urls += [(f"input.user_urls.{i}", url) for i, url in enumerate(photos if isinstance(photos, list) else [])]
+def carried_by_urls(urls: Iterable[tuple[str, object]]) -> str | None:
+    """The scenario that the first host of these places and URLs names. Raises VendorError when there is none such."""
     for place, url in urls:
         word = _word_of_host(url)
         if word is not None:
             return _known(word, place)
+    return None
+
+
+def carried_by_resources(content: Mapping[str, Any]) -> str | None:
+    """The scenario that a resource id of a good submission names. Raises VendorError when there is none such."""
     if content.get("parameters", {}).get("style") == TRAIN_FREE:
         return None
     for index, resource in enumerate(content.get("resources") or []):
@@ -111,24 +114,34 @@ def _known(name: str, place: str) -> str:
         raise VendorError("request_invalid", rule="mock.scenario", place=place, problem=str(error)) from None
 
 
-def plan_of(asked: Asked, usual: Plan) -> Plan | None:
+def plan_of(asked: Asked, usual: Plan, model: str = MODEL) -> Plan | None:
     """The plan that is asked for, in so many words or by a scenario; what it leaves open is as ``usual``."""
     if asked.plan is not None:
         return asked.plan
-    row = catalogue.scenario(asked.scenario).plan if asked.scenario is not None else None
+    if asked.scenario is None:
+        return None
+    scenario = catalogue.scenario(asked.scenario)
+    row = scenario.plan if model == MODEL else scenario.training
     return None if row is None else plan_from_json(row, usual)
 
 
 def asked_to_json(asked: Asked) -> dict[str, Any]:
     """What is asked for, as ``asked_from_json`` reads it."""
     shown = {} if asked.plan is None else plan_to_json(asked.plan)
-    return shown if asked.scenario is None else {"scenario": asked.scenario, **shown}
+    named = {} if asked.scenario is None else {"scenario": asked.scenario}
+    meant = {} if asked.model == MODEL else {"model": asked.model}
+    return {**named, **meant, **shown}
 
 
-def asked_from_json(content: dict[str, Any], default: Plan) -> Asked:
-    """Read ``{"scenario": name}``, a plan, or both in one object. Raises ValueError."""
+def asked_from_json(content: Mapping[str, Any], usual: Mapping[str, Plan]) -> Asked:
+    """Read ``{"scenario": name}``, a plan, or both in one object; ``model`` says which submissions it is for.
+
+    ``usual`` is how a task of each model goes. Raises ValueError.
+    """
     rest = dict(content)
-    name = rest.pop("scenario", None)
+    name, model = rest.pop("scenario", None), rest.pop("model", MODEL)
     if name is not None:
         catalogue.scenario(str(name))
-    return Asked(plan_from_json(rest, default) if rest or name is None else None, name)
+    if model not in usual:
+        raise ValueError(f"model is {model!r}; {catalogue.hint(model, usual)}")
+    return Asked(plan_from_json(rest, usual[model]) if rest or name is None else None, name, model)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mock_server.core import gateway, oss, portraits, tasks
+from mock_server.core import facedetect, files, finetunes, gateway, oss, portraits, tasks, uploads
 from mock_server.core.faults import ENDING, KINDS, Fault, Moment, refusal, spoiled
 from mock_server.core.gateway import Call
 from mock_server.core.journal import Entry, Trace
@@ -14,13 +14,26 @@ from mock_server.core.keys import KeyRing
 from mock_server.core.model import Reply, Request, Terms, VendorError
 from mock_server.core.ports import Clock, World, Worlds
 
-Operation = Callable[..., dict[str, Any]]
+Operation = Callable[..., dict[str, Any] | Reply]
 
 OPERATIONS: dict[str, Operation] = {
     "submit_portrait": portraits.submit,
     "query_task": tasks.query,
     "list_tasks": tasks.list_tasks,
     "cancel_task": tasks.cancel,
+    "detect_faces": facedetect.detect,
+    "create_job": finetunes.create,
+    "list_jobs": finetunes.list_jobs,
+    "get_job": finetunes.get,
+    "cancel_job": finetunes.cancel,
+    "delete_job": finetunes.delete,
+    "get_job_logs": finetunes.logs,
+    "stream_job": finetunes.stream,
+    "upload_files": files.upload,
+    "list_files": files.list_files,
+    "get_file": files.get,
+    "delete_file": files.delete,
+    "get_upload_policy": uploads.policy,
 }
 """What runs for each ``operationId`` of ``contracts/openapi.json``."""
 
@@ -97,8 +110,25 @@ class Simulator:
         error = VendorError("internal_error", rule="mock.failure", problem="the mock has failed; its log says where")
         return gateway.refused(error, self.worlds.open("").new_id(), self.terms, self.clock.now_ms())
 
-    def fetch(self, request: Request, key: str) -> Reply:
-        """The picture behind a result link, or the storage's refusal."""
+    def fetch(self, request: Request, bucket: str, key: str) -> Reply:
+        """What a link of the storage leads to, or the storage's refusal."""
+        operation = "fetch_picture" if bucket == oss.RESULT_BUCKET else "fetch_file"
+
+        def fetched(world: World, trace: Trace, struck: list[Fault]) -> Reply:
+            return oss.fetch(request, bucket, key, world, self.terms, trace, struck)
+
+        return self._stored(request, operation, fetched)
+
+    def upload(self, request: Request) -> Reply:
+        """The storage's answer to the form post of a temporary upload."""
+
+        def received(world: World, trace: Trace, _struck: list[Fault]) -> Reply:
+            return uploads.receive(request, world, self.terms, trace)
+
+        return self._stored(request, "upload_object", received)
+
+    def _stored(self, request: Request, operation: str, answer: Callable[[World, Trace, list[Fault]], Reply]) -> Reply:
+        """A reply of the storage, which needs no key."""
         now_ms = self.clock.now_ms()
         try:
             session = gateway.session_of(request)
@@ -106,7 +136,6 @@ class Simulator:
             return oss.refused("link.object", f"{error.place} {error.problem}", self.worlds.open(""), now_ms)
         world = self.worlds.open(session)
         trace = world.journal.begin(now_ms, session)
-        trace.operation = "fetch_picture"
+        trace.operation = operation
         struck: list[Fault] = []
-        reply = oss.fetch(request, key, world, self.terms, trace, struck)
-        return self._finished(request, reply, world, trace, struck)
+        return self._finished(request, answer(world, trace, struck), world, trace, struck)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
 from contracts import catalogue
-from mock_server.core import lifecycle, oss, quota
+from mock_server.core import lifecycle, oss
 from mock_server.core.faults import ALTERING, ON_THE_WIRE, REFUSING, SPOILING, altered
-from mock_server.core.gateway import Call, shown, worded
+from mock_server.core.gateway import Call, count, shown, worded
 from mock_server.core.model import MODEL, Account, Task, TaskStatus, VendorError
 from mock_server.core.scenarios import carried_by_headers
 
@@ -21,7 +21,6 @@ T = TypeVar("T")
 VENDOR_ZONE = timezone(timedelta(hours=8))
 REGION = "cn-beijing"
 UNIQUE_KEY = f"apikey:v1:aigc:album:gen_potrait:{MODEL}"
-MOST_PAGE_SIZE = 100
 DAY = timedelta(hours=24)
 
 
@@ -31,11 +30,11 @@ def query(call: Call, task_id: str) -> dict[str, Any]:
     call.trace.task_id = task_id
 
     def step(account: Account) -> dict[str, Any]:
-        task = account.tasks.get(task_id)
-        call.trace.scenarios = _scenarios(call, task)
+        task = account.portraits.tasks.get(task_id)
+        call.trace.scenarios = scenarios_met(call, task)
         call.strike_down("poll", REFUSING)
         if task is not None:
-            lifecycle.look(account, task, call.now_ms)
+            lifecycle.look(account.portraits, task, call.now_ms)
             if not lifecycle.is_forgotten(task, call.now_ms):
                 return _answer(call, task)
         return {"output": {"task_id": task_id, "task_status": TaskStatus.UNKNOWN.value}}
@@ -47,7 +46,7 @@ def query(call: Call, task_id: str) -> dict[str, Any]:
     return body
 
 
-def _scenarios(call: Call, task: Task | None) -> tuple[str, ...]:
+def scenarios_met(call: Call, task: Task | None) -> tuple[str, ...]:
     """The scenarios a query meets: its own header's, else those the task was submitted under."""
     asked = carried_by_headers(call.request, call.terms.plan)
     if asked is None or asked.scenario is None:
@@ -60,10 +59,10 @@ def cancel(call: Call, task_id: str) -> dict[str, Any]:
     call.trace.task_id = task_id
 
     def step(account: Account) -> str | None:
-        task = account.tasks.get(task_id)
+        task = account.portraits.tasks.get(task_id)
         if task is None:
             return "this account has no such task"
-        lifecycle.settle_one(account, task, call.now_ms)
+        lifecycle.settle_one(account.portraits, task, call.now_ms)
         return None if lifecycle.cancel(task, call.now_ms) else f"the task is {task.status}"
 
     problem = _counted(call, step)
@@ -82,11 +81,11 @@ def list_tasks(call: Call) -> dict[str, Any]:
 
     def step(account: Account) -> tuple[_Filters, list[Task]]:
         filters = _read_filters(call)
-        for task in account.tasks.values():
-            lifecycle.settle_one(account, task, call.now_ms)
+        for task in account.portraits.tasks.values():
+            lifecycle.settle_one(account.portraits, task, call.now_ms)
         return filters, [
             task
-            for task in reversed(account.tasks.values())
+            for task in reversed(account.portraits.tasks.values())
             if not lifecycle.is_forgotten(task, call.now_ms) and filters.take(task)
         ]
 
@@ -117,25 +116,11 @@ def _counted(call: Call, step: Callable[[Account], T]) -> T:
     """Run ``step`` if the account may make another task call now. Raises VendorError, as ``step`` may."""
     limit = int(catalogue.limits()["task_calls_per_second"])
 
-    def counted(account: Account) -> T | VendorError:
-        if call.terms.limits:
-            admitted = quota.admit(account.task_calls_ms, call.now_ms, limit)
-            if admitted is None:
-                return VendorError(
-                    "rate_quota",
-                    rule="rate.task-calls",
-                    problem=f"{limit} queries, lists and cancels were taken within the last second; wait a second",
-                )
-            account.task_calls_ms = admitted
-        try:
-            return step(account)
-        except VendorError as error:
-            return error
+    def counted(account: Account) -> T:
+        count(call, account, "task calls", rule="rate.task-calls", limit=limit, what="queries, lists and cancels")
+        return step(account)
 
-    done = call.world.change(call.key.account, counted)
-    if isinstance(done, VendorError):
-        raise done
-    return done
+    return call.change(counted)
 
 
 def _answer(call: Call, task: Task) -> dict[str, Any]:
@@ -236,12 +221,13 @@ def _read_filters(call: Call) -> _Filters:
     statuses = [status.value for status in TaskStatus]
     if given.get("status", statuses[0]) not in statuses:
         raise _filter_error("status", f"is {shown(given['status'])}; it is one of {', '.join(statuses)}")
+    page_no, page_size = page_asked(given)
     return _Filters(
         from_ms=from_ms,
         to_ms=to_ms,
         equal={name: given[name] for name in ("model_name", "status", "api_key_id", "region") if name in given},
-        page_no=_whole(given, "page_no", 1, 1_000_000),
-        page_size=_whole(given, "page_size", 10, MOST_PAGE_SIZE),
+        page_no=page_no,
+        page_size=page_size,
     )
 
 
@@ -256,11 +242,18 @@ def _moment_ms(given: dict[str, str], name: str) -> int:
         raise _filter_error(name, f"is {shown(text)}; it is a moment in UTC+8 as YYYYMMDDhhmmss") from None
 
 
-def _whole(given: dict[str, str], name: str, default: int, most: int) -> int:
+def page_asked(given: Mapping[str, str]) -> tuple[int, int]:
+    """Number and size of the page that a query asks for. Raises VendorError."""
+    default = catalogue.limits()["page_size"]
+    return whole(given, "page_no", 1, 1_000_000), whole(given, "page_size", default["default"], default["maximum"])
+
+
+def whole(given: Mapping[str, str], name: str, default: int, most: int, *, least: int = 1) -> int:
+    """A whole number of a query. Raises VendorError that says what it may be."""
     text = given.get(name, str(default))
-    if text.isascii() and text.isdigit() and len(text) <= 7 and 1 <= int(text) <= most:
+    if text.isascii() and text.isdigit() and len(text) <= 7 and least <= int(text) <= most:
         return int(text)
-    raise _filter_error(name, f"is {shown(text)}; it is a whole number from 1 to {most}")
+    raise _filter_error(name, f"is {shown(text)}; it is a whole number from {least} to {most}")
 
 
 def _filter_error(name: str, problem: str) -> VendorError:

@@ -11,7 +11,8 @@ from typing import TypeVar
 from mock_server.core.faults import Fault, Faults
 from mock_server.core.journal import Journal
 from mock_server.core.ledger import Ledger
-from mock_server.core.model import Account, Task
+from mock_server.core.model import MODEL, Account, Job, Lane, Task
+from mock_server.core.pictures import Picture
 from mock_server.core.scenarios import Asked
 
 T = TypeVar("T")
@@ -19,12 +20,54 @@ T = TypeVar("T")
 MOST_SESSIONS = 1_000
 MOST_ACCOUNTS = 10_000
 MOST_QUEUED_PLANS = 10_000
+MOST_DECLARED = 10_000
+MOST_CONTENT_BYTES = 64 * 1_048_576
+"""So much is kept of the contents of files, of all sessions together; beyond that the oldest are forgotten."""
+
+
+class Contents:
+    """The contents of files, by any name, ``MOST_CONTENT_BYTES`` at most."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[MemoryWorld, str], bytes] = OrderedDict()
+        self._bytes = 0
+
+    def keep(self, world: MemoryWorld, name: str, content: bytes) -> None:
+        with self._lock:
+            self._drop((world, name))
+            self._kept[world, name] = content
+            self._bytes += len(content)
+            while self._bytes > MOST_CONTENT_BYTES:
+                self._drop(next(iter(self._kept)))
+
+    def kept(self, world: MemoryWorld, name: str) -> bytes | None:
+        with self._lock:
+            return self._kept.get((world, name))
+
+    def drop(self, world: MemoryWorld, name: str | None = None) -> None:
+        """Forget one content, or all of the world's."""
+        with self._lock:
+            for key in [key for key in self._kept if key[0] is world and name in (None, key[1])]:
+                self._drop(key)
+
+    def _drop(self, key: tuple[MemoryWorld, str]) -> None:
+        self._bytes -= len(self._kept.pop(key, b""))
 
 
 class MemoryWorld:
     """What one session knows. ``seed`` decides every id it hands out and every fault that strikes."""
 
-    def __init__(self, seed: str, faults: tuple[Fault, ...] = (), scenario: str | None = None) -> None:
+    def __init__(
+        self,
+        seed: str,
+        faults: tuple[Fault, ...] = (),
+        scenario: str | None = None,
+        contents: Contents | None = None,
+    ) -> None:
+        self._contents = contents or Contents()
+        self._assets: dict[str, Picture] = {}
+        self._resources: dict[str, None] = {}
         self.faults = Faults(seed, faults)
         self.journal = Journal()
         self.ledger = Ledger()
@@ -45,21 +88,22 @@ class MemoryWorld:
     def _make_room(self) -> None:
         """Forget an account when there are too many: one without tasks, else the oldest."""
         if len(self._accounts) >= MOST_ACCOUNTS:
-            idle = (name for name, account in self._accounts.items() if not account.tasks)
+            idle = (name for name, account in self._accounts.items() if not account.portraits.tasks)
             del self._accounts[next(idle, next(iter(self._accounts)))]
 
     def accounts(self) -> list[str]:
         with self._lock:
             return list(self._accounts)
 
-    def first_plan(self) -> Asked | None:
+    def first_plan(self, model: str = MODEL) -> Asked | None:
         with self._lock:
-            return self._plans[0] if self._plans else None
+            return next((queued for queued in self._plans if queued.model == model), None)
 
-    def take_plan(self) -> None:
+    def take_plan(self, model: str = MODEL) -> None:
         with self._lock:
-            if self._plans:
-                self._plans.popleft()
+            first = self.first_plan(model)
+            if first is not None:
+                self._plans.remove(first)
 
     def queue_plan(self, queued: Asked) -> None:
         with self._lock:
@@ -78,9 +122,51 @@ class MemoryWorld:
     def clear_tasks(self) -> None:
         with self._lock:
             for account in self._accounts.values():
-                account.tasks.clear()
-                account.queue.clear()
-                account.slot_free_ms = 0
+                account.portraits, account.trainings = Lane(), Lane()
+                account.unannounced.clear()
+
+    def declare(self, url: str, picture: Picture) -> None:
+        with self._lock:
+            if len(self._assets) >= MOST_DECLARED and url not in self._assets:
+                raise ValueError(f"{MOST_DECLARED} pictures are declared already; clear them with DELETE assets")
+            self._assets[url] = picture
+
+    def asset(self, url: str) -> Picture | None:
+        return self._assets.get(url)
+
+    def assets(self) -> dict[str, Picture]:
+        with self._lock:
+            return dict(self._assets)
+
+    def clear_assets(self) -> None:
+        with self._lock:
+            self._assets.clear()
+
+    def add_resource(self, resource_id: str) -> None:
+        with self._lock:
+            if len(self._resources) >= MOST_DECLARED and resource_id not in self._resources:
+                raise ValueError(f"{MOST_DECLARED} likenesses are declared already; clear them with DELETE resources")
+            self._resources[resource_id] = None
+
+    def has_resource(self, resource_id: str) -> bool:
+        return resource_id in self._resources
+
+    def resources(self) -> list[str]:
+        with self._lock:
+            return list(self._resources)
+
+    def clear_resources(self) -> None:
+        with self._lock:
+            self._resources.clear()
+
+    def keep(self, name: str, content: bytes) -> None:
+        self._contents.keep(self, name, content)
+
+    def kept(self, name: str) -> bytes | None:
+        return self._contents.kept(self, name)
+
+    def drop(self, name: str) -> None:
+        self._contents.drop(self, name)
 
     def new_id(self) -> str:
         bits = self._random.getrandbits(128)
@@ -90,7 +176,14 @@ class MemoryWorld:
 
     def tasks(self) -> Iterator[tuple[str, Task]]:
         with self._lock:
-            found = [(name, task) for name, account in self._accounts.items() for task in account.tasks.values()]
+            lanes = [(name, account.portraits) for name, account in self._accounts.items()]
+            found = [(name, task) for name, lane in lanes for task in lane.tasks.values()]
+        yield from found
+
+    def jobs(self) -> Iterator[tuple[str, Job]]:
+        with self._lock:
+            lanes = [(name, account.trainings) for name, account in self._accounts.items()]
+            found = [(name, job) for name, lane in lanes for job in lane.tasks.values() if isinstance(job, Job)]
         yield from found
 
 
@@ -104,6 +197,7 @@ class MemoryWorlds:
         self._seed = seed
         self._faults = faults
         self._scenario = scenario
+        self._contents = Contents()
         self._lock = threading.Lock()
         self._worlds: OrderedDict[str, MemoryWorld] = OrderedDict()
 
@@ -111,13 +205,23 @@ class MemoryWorlds:
         with self._lock:
             world = self._worlds.get(session)
             if world is None:
-                world = self._worlds[session] = MemoryWorld(f"{self._seed}:{session}", self._faults, self._scenario)
+                seed = f"{self._seed}:{session}"
+                world = self._worlds[session] = MemoryWorld(seed, self._faults, self._scenario, self._contents)
                 if len(self._worlds) > MOST_SESSIONS:
-                    del self._worlds[next(name for name in self._worlds if name)]
+                    self._forget(next(name for name in self._worlds if name))
             else:
                 self._worlds.move_to_end(session)
             return world
 
     def clear(self, session: str) -> None:
         with self._lock:
-            self._worlds.pop(session, None)
+            self._forget(session)
+
+    def _forget(self, session: str) -> None:
+        world = self._worlds.pop(session, None)
+        if world is not None:
+            self._contents.drop(world)
+
+    def all(self) -> list[MemoryWorld]:
+        with self._lock:
+            return list(self._worlds.values())

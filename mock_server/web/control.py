@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict
+from itertools import chain
 from typing import Any, NoReturn
 
 from flask import Blueprint, Response, current_app, g, jsonify, make_response, request
@@ -18,7 +19,8 @@ from mock_server.core.findings import findings
 from mock_server.core.gateway import SESSION_HEADER, session_of
 from mock_server.core.journal import entry_to_json
 from mock_server.core.ledger import ledger_to_json
-from mock_server.core.model import Account, Task, VendorError
+from mock_server.core.model import Account, Job, Task, VendorError
+from mock_server.core.pictures import picture_from_json, picture_to_json
 from mock_server.core.plans import plan_from_json, plan_to_json
 from mock_server.core.ports import World, settle_world
 from mock_server.core.scenarios import asked_from_json, asked_to_json
@@ -27,6 +29,7 @@ from mock_server.web.guard import guard, refusal, shortened
 from mock_server.web.wire import plain_request, simulator
 
 PREFIX = "/__admin"
+MOST_URL = 4_096
 
 control = Blueprint("control", __name__, url_prefix=PREFIX)
 
@@ -133,10 +136,67 @@ def move_clock() -> dict[str, Any]:
 @control.get("/tasks")
 def list_tasks() -> dict[str, Any]:
     world = _world()
+    numbers = _numbers_by_task(world)
+    return {"tasks": [_shown(account, task, numbers[task.id]) for account, task in world.tasks()]}
+
+
+def _numbers_by_task(world: World) -> dict[str | None, list[int]]:
+    """The numbers of each task's requests."""
     numbers: dict[str | None, list[int]] = defaultdict(list)
     for entry in world.journal.entries():
         numbers[entry.trace.task_id].append(entry.trace.number)
-    return {"tasks": [_shown(account, task, numbers[task.id]) for account, task in world.tasks()]}
+    return numbers
+
+
+@control.get("/jobs")
+def list_jobs() -> dict[str, Any]:
+    """The trainings; ``tasks/{id}`` and what lies below it take their ids too."""
+    world = _world()
+    numbers = _numbers_by_task(world)
+    return {"jobs": [_shown(account, job, numbers[job.id]) for account, job in world.jobs()]}
+
+
+@control.get("/assets")
+def list_assets() -> dict[str, Any]:
+    return {"assets": [{"url": url, **picture_to_json(picture)} for url, picture in _world().assets().items()]}
+
+
+@control.post("/assets")
+def declare_asset() -> tuple[dict[str, Any], int]:
+    """What is to be seen at a URL: ``{"url": "https://cdn.example/me.jpg", "width": 200, "faces": 2}``."""
+    content = _content()
+    url = content.pop("url", None)
+    if not isinstance(url, str) or "://" not in url or len(url) > MOST_URL:
+        raise ValueError(f"url is {url!r}; it is the URL that a submission will name")
+    _world().declare(url, picture_from_json(content))
+    return list_assets(), 201
+
+
+@control.delete("/assets")
+def clear_assets() -> dict[str, Any]:
+    _world().clear_assets()
+    return list_assets()
+
+
+@control.get("/resources")
+def list_resources() -> dict[str, Any]:
+    return {"resources": _world().resources()}
+
+
+@control.post("/resources")
+def add_resource() -> tuple[dict[str, Any], int]:
+    """A likeness that needs no training: ``{"resource_id": "my-likeness"}``."""
+    resource_id = _content().get("resource_id")
+    if not isinstance(resource_id, str) or not 0 < len(resource_id) <= MOST_URL:
+        raise ValueError(f"resource_id is {resource_id!r}; it is the id that a submission will name")
+    _world().add_resource(resource_id)
+    return list_resources(), 201
+
+
+@control.delete("/resources")
+def clear_resources() -> dict[str, Any]:
+    _world().clear_resources()
+    return list_resources()
 
 
 @control.get("/tasks/<task_id>")
@@ -171,7 +231,7 @@ def list_plans() -> dict[str, Any]:
 @control.post("/plans")
 def queue_plan() -> tuple[dict[str, Any], int]:
     """A plan, or ``{"scenario": name}``, for the next task that is submitted; they queue up."""
-    asked = asked_from_json(_content(), simulator().terms.plan)
+    asked = asked_from_json(_content(), simulator().terms.plans)
     _world().queue_plan(asked)
     return list_plans(), 201
 
@@ -308,6 +368,9 @@ def _row(scenario: catalogue.Scenario) -> dict[str, Any]:
         "does": scenario.does,
         "for": scenario.story,
         "plan": scenario.plan,
+        "training": scenario.training,
+        "pictures": scenario.pictures,
+        "quota": scenario.quota,
         "faults": [dict(fault) for fault in scenario.faults],
         "refuse": scenario.refuse,
         "evidence": scenario.evidence,
@@ -326,7 +389,8 @@ def no_such_route(unknown: str) -> NoReturn:
 
 
 def _find(task_id: str) -> tuple[str, Task]:
-    for account, task in _world().tasks():
+    """A portrait task or a training, with the name of its account."""
+    for account, task in chain(_world().tasks(), _world().jobs()):
         if task.id == task_id:
             return account, task
     raise refusal(404, f"this session has no task {task_id!r}")
@@ -336,7 +400,7 @@ def _while_live(account: str, task: Task, step: Callable[[], None]) -> None:
     now_ms = simulator().clock.now_ms()
 
     def change(owner: Account) -> None:
-        lifecycle.settle_one(owner, task, now_ms)
+        lifecycle.settle_one(owner.lane(task), task, now_ms)
         if task.ended_ms is not None:
             raise ValueError(f"task {task.id} has ended: it is {task.status}")
         step()
@@ -347,15 +411,18 @@ def _while_live(account: str, task: Task, step: Callable[[], None]) -> None:
 def _shown(account: str, task: Task, requests: list[int]) -> dict[str, Any]:
     """A task with its timeline, settled to now, and the numbers of its requests."""
     now_ms = simulator().clock.now_ms()
-    _world().change(account, lambda owner: lifecycle.settle_one(owner, task, now_ms))
+    _world().change(account, lambda owner: lifecycle.settle_one(owner.lane(task), task, now_ms))
     moments = {"submitted": task.submitted_ms, "scheduled": task.scheduled_ms, "ended": task.ended_ms}
+    if isinstance(task, Job):
+        own: dict[str, Any] = {"training_file_ids": list(task.files), "finetuned_output": task.output}
+    else:
+        own = {"style": task.style, "n": task.n, "delivered": task.delivered}
     return {
         "task_id": task.id,
+        "model": task.model,
         "account": account,
         "status": task.status,
-        "style": task.style,
-        "n": task.n,
-        "delivered": task.delivered,
+        **own,
         "polls": task.polls,
         "scenarios": list(task.scenarios),
         "plan": plan_to_json(task.plan),

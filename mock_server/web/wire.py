@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
 
 from flask import Response, current_app, request
 
+from contracts import catalogue
 from mock_server.core.model import Reply, Request
 from mock_server.core.simulator import Simulator
 from mock_server.web.line import LINE, PoliteLine, troubled
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 MOST_BODY_BYTES = 1_048_576
+MOST_FORM_BYTES = int(catalogue.limits()["upload_body_bytes"])
 SIMULATOR = "facechain-simulator"
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[(?P<v6>[0-9A-Fa-f:.]{2,45})\])(?::(?P<port>\d{1,5}))?")
 
@@ -45,9 +47,14 @@ def plain_request() -> Request:
         path=request.path,
         query=environ.get("QUERY_STRING", ""),
         headers=headers,
-        body=request.stream.read(MOST_BODY_BYTES + 1) if has_body else b"",
+        body=request.stream.read(_most_bytes(headers) + 1) if has_body else b"",
         origin=f"{environ['wsgi.url_scheme']}://{host}",
     )
+
+
+def _most_bytes(headers: Mapping[str, str]) -> int:
+    """How much of a body the core may want to see: files come in forms, and are larger than what is said in JSON."""
+    return MOST_FORM_BYTES if headers.get("content-type", "").lower().startswith("multipart/") else MOST_BODY_BYTES
 
 
 @lru_cache(maxsize=256)

@@ -9,7 +9,7 @@ import pytest
 
 from contracts import catalogue
 from mock_server.core.model import MODEL
-from mock_server.core.portraits import SMALL_BODY
+from mock_server.core.submission import SMALL_BODY
 from tests.conftest import GOOD, PRESET, SUBMIT, Vendor
 
 BAD = catalogue.examples("portrait-request")["bad"]
