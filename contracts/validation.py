@@ -18,6 +18,8 @@ MOST_VIOLATIONS = 100
 DEEPEST = 8
 """Deeper than any schema looks; what lies below is dropped before a body is explained."""
 
+_ARTICLES = {"array": "an array", "integer": "an integer", "object": "an object", "null": "null"}
+
 
 @dataclass(frozen=True)
 class Violation:
@@ -179,8 +181,9 @@ def _short(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 3] + "..."
 
 
-def _a(type_: str) -> str:
-    return f"an {type_}" if type_[0] in "aeiou" else f"a {type_}"
+def _a(wanted: str | list[str]) -> str:
+    types = [wanted] if isinstance(wanted, str) else wanted
+    return " or ".join(_ARTICLES.get(type_, f"a {type_}") for type_ in types)
 
 
 def _without_depths(value: object, depth: int = DEEPEST) -> object:

@@ -13,6 +13,7 @@ from datetime import datetime
 from functools import cache, wraps
 from importlib.util import find_spec
 from itertools import chain
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -26,7 +27,7 @@ from mock_server.core.journal import Entry, entry_to_json
 from mock_server.core.ledger import ledger_to_json
 from mock_server.core.lifecycle import release, settle_one
 from mock_server.core.model import TRAINING_MODEL, Account, Job, Reply, Request, Task
-from mock_server.core.pictures import picture_from_json
+from mock_server.core.pictures import FINE, read, with_properties
 from mock_server.core.plans import Plan, plan_from_json
 from mock_server.core.ports import World, settle_world
 from mock_server.core.scenarios import ASSETS_HOST, HOST_SUFFIX, asked_from_json
@@ -64,8 +65,8 @@ class Facechain:
     "documented" or "off", ``behaviours`` choices of ``contracts/behaviours.json``, ``clock`` "running",
     "frozen" or a start such as "2026-03-01 09:00:00" in UTC+8. ``strict_network`` refuses every other host too.
     ``training`` is a plan for trainings, ``assets`` a folder of pictures that ``https://assets.facechain.test/<name>``
-    stands for, and ``unknown_images`` "refuse" has only pictures that somebody declared taken for photos. An event
-    is posted to the loopback ``event_url`` for each portrait task that ends.
+    stands for, and ``unknown_images`` "refuse" refuses a photo that nobody declared. An event is posted to the
+    loopback ``event_url`` for each portrait task that ends, as long as the kit runs.
     Raises ValueError that names what is wrong.
     """
 
@@ -112,6 +113,14 @@ class Facechain:
         self._open = ExitStack()
         self._is_running = False
         self._server_url: str | None = None
+        self._is_made = True
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Raises AttributeError that names the nearest attribute when there is none of that name."""
+        if "_is_made" in self.__dict__ and name not in dir(self):
+            public = [each for each in dir(self) if not each.startswith("_")]
+            raise AttributeError(f"a mocked vendor has no attribute {name!r}; {catalogue.hint(name, public)}")
+        super().__setattr__(name, value)
 
     # -- running ------------------------------------------------------------------------------------------------------
 
@@ -214,22 +223,34 @@ class Facechain:
             asked["scenario"] = scenario
         self._world.queue_plan(asked_from_json(asked, self._simulator.terms.plans))
 
-    def plan_next_job(self, plan: Mapping[str, Any] | None = None, **fields: Any) -> None:
-        """Say how the next training goes; calls queue up. Takes what ``plan_next`` takes but ``images``."""
-        self.plan_next(plan, model=TRAINING_MODEL, **fields)
+    def plan_next_job(
+        self,
+        plan: Mapping[str, Any] | None = None,
+        *,
+        outcome: str | None = None,
+        error: str | None = None,
+        scenario: str | None = None,
+        **fields: Any,
+    ) -> None:
+        """Say how the next training goes, as ``plan_next`` does for a portrait; calls queue up of their own."""
+        self.plan_next(plan, outcome=outcome, error=error, scenario=scenario, model=TRAINING_MODEL, **fields)
 
-    def add_asset(self, url: str, **properties: Any) -> str:
+    def add_asset(self, url: str, *, file: str | os.PathLike[str] | bytes | None = None, **properties: Any) -> str:
         """Say what is to be seen at a URL, which is never fetched; gives the URL.
 
-        ``properties`` are those of a picture: format, width, height, bytes, faces, face_px, angle. A name without
-        a scheme stands for a picture of ``https://assets.facechain.test/``. Raises ValueError that names what is wrong.
+        ``properties`` are those of a picture: format, width, height, bytes, faces, face_px, angle. What is left out
+        is as the header of ``file`` says, a path or the bytes of one, and without a file as in a good photo. A name
+        without a scheme stands for a picture of ``https://assets.facechain.test/``. Raises ValueError that names what
+        is wrong, OSError when there is no such file.
         """
         url = url if "://" in url else f"https://{ASSETS_HOST}{HOST_SUFFIX}/{url}"
-        self._world.declare(url, picture_from_json(properties))
+        data = file if isinstance(file, bytes | None) else Path(file).read_bytes()
+        picture = FINE if data is None else read(data)
+        self._world.declare(url, with_properties(picture, properties))
         return url
 
     def add_resource(self, resource_id: str) -> str:
-        """Have a likeness that needs no training; gives its id."""
+        """Have a likeness that portraits may use without a training; gives its id."""
         self._world.add_resource(resource_id)
         return resource_id
 
@@ -278,7 +299,7 @@ class Facechain:
 
     @property
     def tasks(self) -> list[Task]:
-        """Every task, settled to now, in order of submission."""
+        """Every portrait task, settled to now, in order of submission."""
         self._settle()
         return sorted((task for _, task in self._world.tasks()), key=lambda task: task.submitted_ms)
 
@@ -290,7 +311,7 @@ class Facechain:
 
     @property
     def ledger(self) -> dict[str, Any]:
-        """What the submissions cost: ``total``, ``expected``, ``duplicates``, ``live_seconds``, and all its lines."""
+        """What portraits and trainings cost: ``total``, ``expected``, ``duplicates``, ``live_seconds``, all lines."""
         self._settle()
         return ledger_to_json(self._world.ledger.lines())
 
@@ -313,7 +334,7 @@ class Facechain:
             raise AssertionError("the client was advised against:\n" + findings_text(found))
 
     def assert_no_duplicate_spend(self) -> None:
-        """Raises AssertionError when one portrait was submitted, and would be paid, more than once."""
+        """Raises AssertionError when one portrait or training was submitted, and would be paid, more than once."""
         __tracebackhide__ = True
         ledger = self.ledger
         if ledger["duplicates"]:
@@ -321,15 +342,14 @@ class Facechain:
             raise AssertionError(f"{ledger['spent_twice']:.2f} CNY would be spent twice: {pairs}")
 
     def story(self) -> str:
-        """Tasks with their times, requests with their numbers, findings with advice: text for a person."""
-        entries = self._world.journal.entries()
-        tasks = "".join(_task_line(task) for task in self.tasks)
+        """Trainings and tasks with their times, requests with their numbers, findings: text for a person."""
+        entries, tasks, jobs = self._world.journal.entries(), self.tasks, self.jobs
         requests = "".join(_request_line(entry) for entry in entries[-40:])
-        found = self.findings()
+        counts = [_count(len(tasks), "task"), *([_count(len(jobs), "training")] if jobs else [])]
         return (
-            f"{_count(len(self.tasks), 'task')}, {_count(len(entries), 'request')}, "
+            f"{', '.join(counts)}, {_count(len(entries), 'request')}, "
             f"{self.ledger['expected']:.2f} CNY, seed {self.seed}\n"
-            f"{tasks}{requests}{findings_text(found)}"
+            f"{''.join(_task_line(task) for task in [*jobs, *tasks])}{requests}{findings_text(self.findings())}"
         )
 
     def reset(self) -> None:
@@ -493,7 +513,9 @@ def _task_line(task: Task) -> str:
     moments = [("running", task.scheduled_ms), (task.status, task.ended_ms)]
     times = "".join(f", {name} +{(at - task.submitted_ms) / 1000:.3f} s" for name, at in moments if at is not None)
     submitted = vendor_time(task.submitted_ms)[11:]
-    return f"  task {task.id}  {task.style} x{task.n}  submitted {submitted}{times}\n"
+    what = _count(len(task.files), "photo") if isinstance(task, Job) else f"{task.style} x{task.n}"
+    kind = "training" if isinstance(task, Job) else "task"
+    return f"  {kind} {task.id}  {what}  submitted {submitted}{times}\n"
 
 
 def _request_line(entry: Entry) -> str:

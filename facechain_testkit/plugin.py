@@ -23,6 +23,10 @@ ARGUMENTS = {
     "seed": None,
     "strict": False,
     "strict_network": False,
+    "training": None,
+    "assets": None,
+    "unknown_images": "accept",
+    "event_url": None,
 }
 """What the marker takes, with what holds when it says nothing; ``seed`` None is that of the command line."""
 

@@ -77,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     option("--config", metavar="FILE", help="read settings from this TOML file")
     option("--log", help="a line for each request on standard error: text, json or off (text)")
+    option("--front", help="on: queries and submissions are answered before Flask sees them; or off (on)")
     for name, text in (
         ("scenarios", "print every scenario, and what it is for"),
         ("errors", "print the error catalogue"),

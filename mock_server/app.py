@@ -26,11 +26,12 @@ from mock_server.web.control import control
 from mock_server.web.facedetect import facedetect
 from mock_server.web.files import files
 from mock_server.web.finetunes import finetunes
+from mock_server.web.front import VendorApp
 from mock_server.web.guard import GUARD, LOOPBACK_NAMES, Guard
 from mock_server.web.oss import oss
 from mock_server.web.portraits import portraits
 from mock_server.web.tasks import tasks
-from mock_server.web.wire import SIMULATOR, flask_response, vendor_answer
+from mock_server.web.wire import SIMULATOR, ExactResponse, vendor_answer
 
 
 def create_app(
@@ -42,7 +43,8 @@ def create_app(
 ) -> Flask:
     """The mocked vendor as a WSGI app. Give ``clock``, ``log``, or the whole ``simulator``, to choose it yourself."""
     settings = settings or Settings()
-    app = Flask("mock_server", static_folder=None)
+    app = VendorApp("mock_server", static_folder=None)
+    app.front = settings.front == "on"
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.config.update(VERSION=installed_version(), PROVIDE_AUTOMATIC_OPTIONS=False, DEBUG=False)
@@ -103,8 +105,8 @@ def installed_version() -> str:
 def _unrouted(error: HTTPException) -> Response:
     """Paths and methods that no route takes: the vendor has an answer for these too. A mistake of ours is a 500."""
     if isinstance(error, InternalServerError):
-        return flask_response(wire.simulator().broken())
+        return ExactResponse(wire.simulator().broken())
     if request.path.startswith(gateway.PREFIX):
         methods = (error.valid_methods or ()) if isinstance(error, MethodNotAllowed) else ()
         return vendor_answer(None, allowed=tuple(method for method in methods if method != "HEAD"))
-    return flask_response(gateway.outside(wire.plain_request()))
+    return ExactResponse(gateway.outside(wire.plain_request()))

@@ -53,6 +53,7 @@ class Settings:
     admin_token: str | None = None
     ready_file: str | None = None
     log: str = "text"
+    front: str = "on"
 
     def __post_init__(self) -> None:
         """Raises ValueError that names the setting, what it is and what it may be."""
@@ -61,6 +62,7 @@ class Settings:
             catalogue.scenario(self.scenario)
         _one_of("limits", self.limits, ("documented", "off"))
         _one_of("log", self.log, ("text", "json", "off"))
+        _one_of("front", self.front, ("on", "off"))
         _one_of("unknown-images", self.unknown_images, ("accept", "refuse"))
         catalogue.chosen(self.behaviour)
         if not 0 <= self.port <= 65_535:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from copy import copy
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 from urllib.parse import urlsplit
 
@@ -23,7 +25,11 @@ from mock_server.core.gateway import PREFIX
 from mock_server.core.model import Reply, Request
 from mock_server.core.simulator import Simulator
 from mock_server.settings import Settings
+from mock_server.web.front import VendorApp, is_busy
 from mock_server.web.wire import SIMULATOR
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 START_MS = 1_768_444_200_000
 """15 January 2026, 10:30:00.000 in UTC+8."""
@@ -38,6 +44,18 @@ ANSWERS = {
     "query_task": "task",
     "list_tasks": "task-list",
     "cancel_task": "cancel-answer",
+    "detect_faces": "detection",
+    "create_job": "job",
+    "list_jobs": "job-list",
+    "get_job": "job",
+    "cancel_job": "job-changed",
+    "delete_job": "job-changed",
+    "get_job_logs": "job-logs",
+    "upload_files": "file-upload",
+    "list_files": "file-list",
+    "get_file": "file",
+    "delete_file": "cancel-answer",
+    "get_upload_policy": "upload-policy",
 }
 """The schema that a 200 keeps, by ``operationId``."""
 
@@ -167,9 +185,15 @@ def unlimited(_kept_vendors: dict[str, Vendor]) -> Vendor:
 def reply_violations(operation: str | None, request: Request, reply: Reply) -> list[str]:
     """How a reply under the vendor's prefix breaks the contract; empty when it keeps it."""
     headers = dict(reply.headers)
+    if operation == "stream_job" and reply.status == 200:
+        events = [line for line in reply.body.decode().splitlines() if line.startswith("data:")]
+        is_stream = headers.get("content-type") == "text/event-stream;charset=UTF-8"
+        return [] if is_stream and events else [f"{request.path}: is no stream of events"]
     if headers.get("content-type") != "application/json":
         return [f"{request.method} {request.path}: content-type is {headers.get('content-type')!r}"]
     schema = ANSWERS[operation or ""] if reply.status == 200 else "error"
+    if headers.get("x-mock-reason", "").startswith("files.purpose"):
+        return [f"{request.path}: {problem}" for problem in answer_violations("purpose-error", json.loads(reply.body))]
     try:
         body = json.loads(reply.body)
     except ValueError as error:
@@ -201,6 +225,79 @@ def answers_watched() -> Iterator[list[str]]:
         yield found
 
 
+class Heard:
+    """A simulator that remembers what it was asked and answered; once it has ``repeat``, it answers only that."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self._simulator = simulator
+        self.calls: list[tuple[Any, ...]] = []
+        self.repeat: Reply | None = None
+
+    def answer(self, request: Request, operation: str | None, *, allowed: Sequence[str] = (), **path: str) -> Reply:
+        reply = self.repeat or self._simulator.answer(request, operation, allowed=allowed, **path)
+        self.calls.append((request, operation, sorted(allowed), path, reply))
+        return reply
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._simulator, name)
+
+
+@contextmanager
+def both_ways_compared() -> Iterator[list[str]]:
+    """Have every request that the front answers go through Flask as well; gives the differences found so far.
+
+    The second time the simulator is not asked again: what counts is that it is asked for the same, and that what
+    it answers goes out the same, to the byte.
+    """
+    found: list[str] = []
+    lock = threading.Lock()
+    through_front = VendorApp.wsgi_app
+
+    def compared(app: VendorApp, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        body = environ.get("wsgi.input")
+        if not (app.front and is_busy(environ) and isinstance(body, BytesIO)):
+            return through_front(app, environ, start_response)
+        kept = dict(environ)
+        front, long_way = copy(app), copy(app)
+        long_way.front = False
+        heard, repeated = Heard(app.extensions[SIMULATOR]), Heard(app.extensions[SIMULATOR])
+        front.extensions = {**app.extensions, SIMULATOR: heard}
+        long_way.extensions = {**app.extensions, SIMULATOR: repeated}
+        first = _sent(lambda *given: through_front(front, *given), environ)
+        if heard.calls:
+            body.seek(0)
+            repeated.repeat = heard.calls[0][-1]
+            again = _sent(lambda *given: through_front(long_way, *given), kept)
+            if (first[:3], heard.calls) != (again[:3], repeated.calls):
+                with lock:
+                    found.append(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}: {first} is not {again}")
+        status, headers, content, error = first
+        if error is not None:
+            raise error
+        start_response(status, headers)
+        return [content]
+
+    with mock.patch.object(VendorApp, "wsgi_app", compared):
+        yield found
+
+
+def _sent(app: WSGIApplication, environ: WSGIEnvironment) -> tuple[str, list[tuple[str, str]], bytes, Exception | None]:
+    """Status, headers and body as an app sends them, and what it was broken off by on purpose."""
+    status, headers, content = "", [], b""
+
+    def start_response(given: str, names: list[tuple[str, str]], *_: object) -> Callable[[bytes], object]:
+        nonlocal status, headers
+        status, headers = given, names
+        return lambda _: None
+
+    try:
+        for piece in app(environ, start_response):
+            content += piece
+    except ConnectionError as error:
+        return status, headers, content, error
+    return status, headers, content, None
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "breaks_contract: the vendor is made to give answers that break its contract")
 
@@ -208,7 +305,8 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(autouse=True)
 def _every_answer_keeps_the_contract(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fails a test in which the vendor gave an answer that its schemas forbid."""
-    with answers_watched() as violations:
+    with answers_watched() as violations, both_ways_compared() as differences:
         yield
+    assert differences == []
     if violations and request.node.get_closest_marker("breaks_contract") is None:
         pytest.fail("answers that break the contract:\n" + "\n".join(violations[:20]), pytrace=False)

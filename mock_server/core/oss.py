@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import lru_cache
+from html import escape
 from types import MappingProxyType
 from urllib.parse import parse_qs, quote
-from xml.sax.saxutils import escape
 
 from contracts import catalogue
 from mock_server.core import media
@@ -289,7 +289,7 @@ def _refusal(
 
 
 def _xml(root: str, fields: Mapping[str, str]) -> bytes:
-    lines = "".join(f"  <{name}>{escape(value)}</{name}>\n" for name, value in fields.items())
+    lines = "".join(f"  <{name}>{escape(value, quote=False)}</{name}>\n" for name, value in fields.items())
     return f'<?xml version="1.0" encoding="UTF-8"?>\n<{root}>\n{lines}</{root}>\n'.encode("utf-8", "replace")
 
 

@@ -189,7 +189,7 @@ def _outside(sides: Mapping[str, tuple[int, int]], width: int, height: int) -> l
 # Headers are read here and not by Pillow: of a file made to harm, Pillow takes seconds and hundreds of megabytes to say
 # the size (a JPEG of empty segments, a WEBP's canvas), refuses to say it (a huge one), or warns (a TIFF).
 
-_MOST_PARTS = 100_000
+_MOST_PARTS = 50_000
 """Segments, chunks or tags that are looked at: far more than a camera writes, and soon read."""
 _MARKER = re.compile(rb"\xff+([^\xff])")
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}

@@ -11,7 +11,7 @@ from mock_server.core import gallery, lifecycle, submission
 from mock_server.core.faults import KINDS
 from mock_server.core.gallery import Shown
 from mock_server.core.gateway import Call, count, shown
-from mock_server.core.model import MODEL, Account, Job, Task, TaskStatus, VendorError
+from mock_server.core.model import MODEL, TRAINING_MODEL, Account, Job, Task, TaskStatus, VendorError
 from mock_server.core.plans import Outcome, Plan
 from mock_server.core.scenarios import RESOURCE_PREFIX, TRAIN_FREE, Asked, plan_of
 from mock_server.core.submission import Submission
@@ -129,11 +129,10 @@ def _refused_likeness(call: Call, account: Account, likeness: str) -> str | None
         return None
     if call.world.has_resource(likeness):
         return None
-    jobs = [job for job in account.trainings.tasks.values() if isinstance(job, Job)]
-    job = next((job for job in jobs if job.output == likeness), None)
-    if job is None:
-        known = [*SAMPLE_RESOURCES, *call.terms.resources, *(job.output for job in jobs)]
-        near = catalogue.nearest(likeness, known)
+    job = account.trainings.tasks.get(likeness.removeprefix(f"{TRAINING_MODEL}-"))
+    if not isinstance(job, Job) or job.output != likeness:
+        trained = [job.output for job in account.trainings.tasks.values() if isinstance(job, Job)]
+        near = catalogue.nearest(likeness, [*SAMPLE_RESOURCES, *call.terms.resources, *trained])
         hint = f"nearest is {near!r}" if near else "train one, name it with --resource, or use a sample's, women_model"
         return f"is no likeness of this account; {hint}"
     lifecycle.settle_one(account.trainings, job, call.now_ms)

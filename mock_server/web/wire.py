@@ -9,6 +9,8 @@ from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
 
 from flask import Response, current_app, request
+from werkzeug.http import HTTP_STATUS_CODES
+from werkzeug.wsgi import get_input_stream
 
 from contracts import catalogue
 from mock_server.core.model import Reply, Request
@@ -30,9 +32,10 @@ def simulator() -> Simulator:
     return found
 
 
-def plain_request() -> Request:
-    """The current request without Flask. A body is read up to one byte past the limit."""
-    environ = request.environ
+def plain_request(environ: WSGIEnvironment | None = None) -> Request:
+    """A request without Flask, the current one unless another is given. A body is read one byte past the limit."""
+    stream = request.stream if environ is None else get_input_stream(environ)
+    environ = request.environ if environ is None else environ
     headers = {_header_name(name): value for name, value in environ.items() if name[:5] == "HTTP_"}
     if "CONTENT_TYPE" in environ:
         headers["content-type"] = environ["CONTENT_TYPE"]
@@ -43,11 +46,11 @@ def plain_request() -> Request:
         environ.get("CONTENT_LENGTH") or "HTTP_TRANSFER_ENCODING" in environ or environ.get("wsgi.input_terminated")
     )
     return Request(
-        method=request.method,
-        path=request.path,
+        method=environ["REQUEST_METHOD"].upper(),
+        path="/" + environ.get("PATH_INFO", "").encode("latin-1").decode(errors="replace").lstrip("/"),
         query=environ.get("QUERY_STRING", ""),
         headers=headers,
-        body=request.stream.read(_most_bytes(headers) + 1) if has_body else b"",
+        body=stream.read(_most_bytes(headers) + 1) if has_body else b"",
         origin=f"{environ['wsgi.url_scheme']}://{host}",
     )
 
@@ -75,28 +78,35 @@ def is_host(text: str) -> bool:
         return False
 
 
-class ExactResponse(Response):
-    """A reply that goes out with exactly the headers that the core chose, past what Flask would add or look up."""
+def send(
+    reply: Reply, environ: WSGIEnvironment, start_response: StartResponse, simulator: Simulator
+) -> Iterable[bytes]:
+    """The reply as WSGI has it, with exactly the headers that the core chose, and with the line's troubles."""
+    headers = [*reply.headers, ("Content-Length", str(len(reply.body)))]
+    start_response(_status_line(reply.status), headers)
+    if environ["REQUEST_METHOD"] == "HEAD":
+        return ()
+    if reply.wire is None:
+        return (reply.body,)
+    return troubled(reply.body, reply.wire, environ.get(LINE) or PoliteLine(), simulator.clock)
 
-    def __init__(self, reply: Reply, pieces: Iterable[bytes]) -> None:
+
+@lru_cache(maxsize=64)
+def _status_line(status: int) -> str:
+    return f"{status} {HTTP_STATUS_CODES.get(status, 'Unknown').upper()}"
+
+
+class ExactResponse(Response):
+    """A reply that goes out as ``send`` sends it, past what Flask would add or look up."""
+
+    def __init__(self, reply: Reply) -> None:
         super().__init__(status=reply.status)
         self._reply = reply
-        self._pieces = pieces
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        headers = [*self._reply.headers, ("Content-Length", str(len(self._reply.body)))]
-        start_response(self.status, headers)
-        return () if environ["REQUEST_METHOD"] == "HEAD" else self._pieces
-
-
-def flask_response(reply: Reply) -> Response:
-    """The reply as Flask sends it, with the line's troubles."""
-    if reply.wire is None:
-        return ExactResponse(reply, (reply.body,))
-    line = request.environ.get(LINE) or PoliteLine()
-    return ExactResponse(reply, troubled(reply.body, reply.wire, line, simulator().clock))
+        return send(self._reply, environ, start_response, simulator())
 
 
 def vendor_answer(operation: str | None, *, allowed: tuple[str, ...] = (), **path: str) -> Response:
     """What the vendor answers to the current request."""
-    return flask_response(simulator().answer(plain_request(), operation, allowed=allowed, **path))
+    return ExactResponse(simulator().answer(plain_request(), operation, allowed=allowed, **path))

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from contracts.catalogue import behaviours, chosen, examples, schema
+from contracts.catalogue import REQUESTS, behaviours, chosen, examples, limits, schema
 from contracts.validation import RequestContract
 
 OPTIONS = [(id_, choice) for id_, behaviour in behaviours().items() for choice in behaviour.options]
@@ -18,7 +18,8 @@ def preset(**parameters: object) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("id_", "choice"), OPTIONS)
 def test_an_option_gives_a_sound_schema(id_: str, choice: str) -> None:
-    Draft202012Validator.check_schema(schema("portrait-request", {id_: choice}))
+    for message in REQUESTS:
+        Draft202012Validator.check_schema(schema(message, {id_: choice}))
     assert behaviours()[id_].options[choice].sentence.endswith((".", "anchor."))
 
 
@@ -55,9 +56,24 @@ def test_an_option_changes_the_verdict(id_: str, choice: str, body: object, verd
 @pytest.mark.parametrize(
     ("id_", "choice"), [option for option in OPTIONS if not behaviours()[option[0]].options[option[1]].patch]
 )
-def test_an_option_without_a_patch_changes_no_verdict(id_: str, choice: str) -> None:
-    for name, example in examples("portrait-request")["bad"].items():
-        assert not RequestContract({id_: choice}).is_valid(example["body"]), name
+def test_an_option_without_a_patch_changes_no_schema(id_: str, choice: str) -> None:
+    assert schema("portrait-request", {id_: choice}) == schema("portrait-request")
+
+
+@pytest.mark.parametrize("message", [message for message in REQUESTS if message != "portrait-request"])
+@pytest.mark.parametrize(("id_", "choice"), OPTIONS)
+def test_an_option_changes_no_other_request_than_a_portrait(id_: str, choice: str, message: str) -> None:
+    assert schema(message, {id_: choice}) == schema(message)
+    for name, example in examples(message)["bad"].items():
+        assert not RequestContract({id_: choice}, message=message).is_valid(example["body"]), name
+
+
+def test_the_limits_are_those_of_the_defaults() -> None:
+    assert (
+        int(behaviours()["finetune-rps"].default) == limits()["models"]["facechain-finetune"]["submissions_per_second"]
+    )
+    lives = {f"{choice}_seconds" for choice in behaviours()["policy-life"].options}
+    assert lives <= limits()["upload_policy"].keys()
 
 
 def test_all_patches_can_be_chosen_together() -> None:

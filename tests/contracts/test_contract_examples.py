@@ -1,17 +1,19 @@
 """Every example of every message is judged as its place in the folder says."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
-from contracts.catalogue import MESSAGES, examples, schema
+from contracts.catalogue import MESSAGES, REQUESTS, examples, schema
 from contracts.validation import RequestContract, answer_violations
 
-ANSWERS = [message for message in MESSAGES if message != "portrait-request"]
+ANSWERS = [message for message in MESSAGES if message not in REQUESTS]
+MISTAKES_OF_EVERYTHING_WRONG = {"portrait-request": 5, "detection-request": 4, "job-request": 6}
 
 
-def cases(messages: list[str], verdict: str) -> list[Any]:
+def cases(messages: Iterable[str], verdict: str) -> list[Any]:
     return [
         pytest.param(message, example, id=f"{message}/{verdict}/{name}")
         for message in messages
@@ -19,23 +21,27 @@ def cases(messages: list[str], verdict: str) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize(("message", "body"), cases(["portrait-request"], "good"))
+@pytest.mark.parametrize(("message", "body"), cases(REQUESTS, "good"))
 def test_a_good_request_breaks_no_rule(message: str, body: object) -> None:
-    assert RequestContract().violations(body) == []
-    assert RequestContract().is_valid(body)
+    contract = RequestContract(message=message)
+    assert contract.violations(body) == []
+    assert contract.is_valid(body)
 
 
-@pytest.mark.parametrize(("message", "example"), cases(["portrait-request"], "bad"))
+@pytest.mark.parametrize(("message", "example"), cases(REQUESTS, "bad"))
 def test_a_bad_request_breaks_the_named_rule_first(message: str, example: dict[str, Any]) -> None:
-    first = RequestContract().violations(example["body"])[0]
+    contract = RequestContract(message=message)
+    first = contract.violations(example["body"])[0]
     assert (first.rule, first.place) == (example["rule"], example["place"])
-    assert not RequestContract().is_valid(example["body"])
+    assert not contract.is_valid(example["body"])
 
 
-def test_one_mistake_is_reported_once_and_draws_no_others() -> None:
-    bad = examples("portrait-request")["bad"]
-    found = {name: len(RequestContract().violations(example["body"])) for name, example in bad.items()}
-    assert {name: count for name, count in found.items() if count > 1} == {"everything-wrong": 5}
+@pytest.mark.parametrize("message", REQUESTS)
+def test_one_mistake_is_reported_once_and_draws_no_others(message: str) -> None:
+    contract = RequestContract(message=message)
+    found = {name: len(contract.violations(example["body"])) for name, example in examples(message)["bad"].items()}
+    wrong = MISTAKES_OF_EVERYTHING_WRONG[message]
+    assert {name: count for name, count in found.items() if count > 1} == {"everything-wrong": wrong}
 
 
 @pytest.mark.parametrize(("message", "body"), cases(ANSWERS, "good"))
@@ -72,9 +78,25 @@ def references(value: Any) -> list[str]:
     return [ref for item in value for ref in references(item)] if isinstance(value, list) else []
 
 
-def test_every_rule_of_the_request_has_a_bad_example() -> None:
-    shown = {example["rule"] for example in examples("portrait-request")["bad"].values()}
-    assert shown == rule_ids(schema("portrait-request"))
+@pytest.mark.parametrize("message", REQUESTS)
+def test_every_rule_of_a_request_has_a_bad_example(message: str) -> None:
+    shown = {example["rule"] for example in examples(message)["bad"].values()}
+    assert shown == rule_ids(schema(message))
+
+
+@pytest.mark.parametrize("message", ANSWERS)
+def test_an_answer_has_no_rules(message: str) -> None:
+    assert rule_ids(schema(message)) == set()
+
+
+@pytest.mark.parametrize(("one", "many"), [("job", "job-list"), ("file", "file-list")])
+def test_one_of_a_list_is_as_it_is_alone(one: str, many: str) -> None:
+    assert schema(one)["$defs"] == schema(many)["$defs"]
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_a_message_has_examples_of_both_kinds(message: str) -> None:
+    assert all(examples(message).values())
 
 
 def rule_ids(value: Any) -> set[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from openapi_spec_validator import validate
 
-from contracts.catalogue import MESSAGES, errors, examples, openapi
+from contracts.catalogue import MESSAGES, REQUESTS, errors, examples, limits, openapi, schema
 
 
 def test_the_file_is_valid_over_the_schema_files() -> None:
@@ -67,7 +67,94 @@ def test_the_operations_are_those_of_the_vendor() -> None:
         "query_task": ("get", "/api/v1/tasks/{task_id}"),
         "list_tasks": ("get", "/api/v1/tasks"),
         "cancel_task": ("post", "/api/v1/tasks/{task_id}/cancel"),
+        "detect_faces": ("post", "/api/v1/services/vision/facedetection/detect"),
+        "create_job": ("post", "/api/v1/fine-tunes"),
+        "list_jobs": ("get", "/api/v1/fine-tunes"),
+        "get_job": ("get", "/api/v1/fine-tunes/{job_id}"),
+        "delete_job": ("delete", "/api/v1/fine-tunes/{job_id}"),
+        "cancel_job": ("post", "/api/v1/fine-tunes/{job_id}/cancel"),
+        "get_job_logs": ("get", "/api/v1/fine-tunes/{job_id}/logs"),
+        "stream_job": ("get", "/api/v1/fine-tunes/{job_id}/stream"),
+        "upload_files": ("post", "/api/v1/files"),
+        "list_files": ("get", "/api/v1/files"),
+        "get_file": ("get", "/api/v1/files/{file_id}"),
+        "delete_file": ("delete", "/api/v1/files/{file_id}"),
+        "get_upload_policy": ("get", "/api/v1/uploads"),
     }
+
+
+def test_an_operation_answers_with_its_message() -> None:
+    answers = {operation["operationId"]: ok(operation) for operation in operations()}
+    assert answers == {
+        "submit_portrait": "SubmitAnswer",
+        "query_task": "Task",
+        "list_tasks": "TaskList",
+        "cancel_task": "CancelAnswer",
+        "detect_faces": "Detection",
+        "create_job": "Job",
+        "list_jobs": "JobList",
+        "get_job": "Job",
+        "delete_job": "JobChanged",
+        "cancel_job": "JobChanged",
+        "get_job_logs": "JobLogs",
+        "stream_job": "text/event-stream",
+        "upload_files": "FileUpload",
+        "list_files": "FileList",
+        "get_file": "File",
+        "delete_file": "CancelAnswer",
+        "get_upload_policy": "UploadPolicy",
+    }
+
+
+def operations() -> list[dict[str, Any]]:
+    return [operation for methods in openapi()["paths"].values() for operation in methods.values()]
+
+
+def ok(operation: dict[str, Any]) -> str:
+    ((kind, content),) = operation["responses"]["200"]["content"].items()
+    return str(content["schema"]["$ref"].rpartition("/")[2] if kind == "application/json" else kind)
+
+
+def test_every_message_has_its_place() -> None:
+    named = {reference.rpartition("/")[2] for reference in references(openapi())}
+    assert {message.title().replace("-", "") for message in MESSAGES} <= named
+
+
+def test_a_request_that_is_json_is_one_of_the_requests() -> None:
+    bodies = [operation["requestBody"]["content"] for operation in operations() if "requestBody" in operation]
+    sent = [content["application/json"]["schema"]["$ref"].rpartition("/")[2] for content in bodies[:3]]
+    assert sent == [request.title().replace("-", "") for request in REQUESTS]
+    assert [list(content) for content in bodies[3:]] == [["multipart/form-data"]]
+
+
+def test_only_what_is_asked_for_by_id_can_be_missing() -> None:
+    missing = {row["operationId"] for row in operations() if "404" in row["responses"]}
+    by_id = {
+        row["operationId"]
+        for path, methods in openapi()["paths"].items()
+        for row in methods.values()
+        if "{job_id}" in path or "{file_id}" in path
+    }
+    assert missing == by_id
+
+
+def test_the_numbers_of_a_query_are_those_of_the_limits() -> None:
+    parameters = openapi()["components"]["parameters"]
+    size = parameters["PageSize"]["schema"]
+    assert {key: size[key] for key in ("default", "minimum", "maximum")} == limits()["page_size"]
+    logs = openapi()["paths"]["/api/v1/fine-tunes/{job_id}/logs"]["get"]["parameters"]
+    line = next(each["schema"] for each in logs if each.get("name") == "line")
+    assert line["maximum"] == limits()["log_lines"]
+
+
+def test_an_upload_policy_is_for_one_of_the_models() -> None:
+    model = next(
+        each["schema"]["enum"]
+        for each in openapi()["paths"]["/api/v1/uploads"]["get"]["parameters"]
+        if each.get("name") == "model"
+    )
+    assert set(model) == set(limits()["models"])
+    assert set(model) == {schema(request)["properties"]["model"]["const"] for request in REQUESTS}
 
 
 def test_every_status_of_an_operation_is_one_that_the_errors_know() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import mock_server
-from contracts.catalogue import Rule, errors, limits, rules, schema
+from contracts.catalogue import REQUESTS, Rule, errors, limits, rules, schema
 
 EVIDENCE = {"documented", "observed", "assumed"}
 ASSERTIONS = {
@@ -25,7 +25,7 @@ IN_SCHEMA = [rule for rule in rules().values() if rule.where.startswith("schemas
 
 
 def labelled(value: Any) -> Iterator[tuple[dict[str, Any], str, str | None]]:
-    """Each assertion of the request's schema that refuses a body: its subschema, keyword and rule id."""
+    """Each assertion of a request's schema that refuses a body: its subschema, keyword and rule id."""
     if isinstance(value, dict):
         labels = value.get("x-rule", {})
         for keyword in sorted(ASSERTIONS & value.keys()):
@@ -42,7 +42,7 @@ def labelled(value: Any) -> Iterator[tuple[dict[str, Any], str, str | None]]:
 
 
 @pytest.mark.parametrize(
-    ("subschema", "keyword", "rule"), [pytest.param(*found) for found in labelled(schema("portrait-request"))]
+    ("subschema", "keyword", "rule"), [pytest.param(*found) for name in REQUESTS for found in labelled(schema(name))]
 )
 def test_an_assertion_has_a_known_rule(subschema: dict[str, Any], keyword: str, rule: str | None) -> None:
     assert rule in rules(), f"{keyword} of {subschema}"
@@ -81,9 +81,18 @@ def test_the_rules_of_the_gateway_come_before_those_of_the_body_and_these_before
     order = list(rules())
     milestones = [
         "gateway.prefix", "auth.key.missing", "workspace.known", "route.known", "async.header.required",
-        "rate.submissions", "body.json", "model.missing", "portrait.parameters.required", "account.approved",
+        "async.header.unsupported", "rate.submissions", "rate.detections", "rate.jobs", "rate.policies", "body.json",
+        "model.missing", "portrait.parameters.required", "detection.input.required", "detection.images.required",
+        "job.files.required", "job.file.ascii", "files.form", "files.purpose",
+        "account.approved", "resource.known", "job.file.known", "oss.resolve-header", "picture.download", "picture.format",
+        "job.running", "job.quota", "files.number", "files.space",
     ]  # fmt: skip
     assert milestones == sorted(milestones, key=order.index)
+
+
+def test_what_every_submission_passes_says_nothing_of_portraits_alone() -> None:
+    shared = [rule for id_, rule in rules().items() if id_.startswith(("body.", "model.", "account."))]
+    assert [rule.id for rule in shared if "portrait" in rule.sentence] == []
 
 
 @pytest.mark.parametrize("reason", errors())
@@ -95,15 +104,15 @@ def test_an_error_is_complete_and_its_message_can_be_filled(reason: str) -> None
     assert row.evidence in EVIDENCE
     assert row.source
     names = {name for _, name, _, _ in string.Formatter().parse(row.message) if name}
-    assert names <= {"field", "maximum", "method", "name", "url", "detail"}
+    assert names <= {"field", "maximum", "method", "name", "url", "detail", "used", "most"}
     row.message.format(**dict.fromkeys(names, "x"))
 
 
 def test_only_throttling_and_the_vendors_own_faults_are_worth_a_retry() -> None:
     retried = {row.status for row in errors().values() if row.retry}
     assert retried == {429, 500, 503}
-    billing = {"not_purchased", "prepaid_overdue", "postpaid_overdue", "free_allocation_quota"}
-    assert {reason for reason, row in errors().items() if row.status == 429 and not row.retry} == billing
+    in_vain = {"not_purchased", "prepaid_overdue", "postpaid_overdue", "free_allocation_quota", "training_quota"}
+    assert {reason for reason, row in errors().items() if row.status == 429 and not row.retry} == in_vain
 
 
 def test_no_two_reasons_share_status_code_and_message() -> None:
@@ -118,6 +127,17 @@ def test_the_limits_of_a_portrait_task_are_those_of_the_schema() -> None:
     photos = request["$defs"]["has_user_photos"]["properties"]["input"]["properties"]["user_urls"]
     assert {key: n[key] for key in ("minimum", "maximum", "default")} == model["images_per_task"]
     assert {"minimum": photos["minItems"], "maximum": photos["maxItems"]} == model["user_photos"]
+
+
+def test_the_limits_of_a_training_are_those_of_the_schema() -> None:
+    training_files = schema("job-request")["properties"]["training_file_ids"]
+    model = limits()["models"]["facechain-finetune"]
+    assert {"minimum": training_files["minItems"], "maximum": training_files["maxItems"]} == model["training_files"]
+    assert f"Only {model['jobs_per_user']} fine-tune job" in errors()["training_quota"].message
+
+
+def test_an_upload_may_be_larger_than_a_body() -> None:
+    assert limits()["body_bytes"] < limits()["upload_body_bytes"] <= limits()["files"]["bytes"]
 
 
 def test_every_limit_is_labelled() -> None:

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.catalogue import behaviours, examples, schema
+from contracts.catalogue import REQUESTS, behaviours, examples, rules, schema
 from contracts.validation import RequestContract, answer_violations
 
-GOOD = list(examples("portrait-request")["good"].values())
+GOOD = {message: list(examples(message)["good"].values()) for message in REQUESTS}
+A_PORTRAIT = GOOD["portrait-request"][0]
 CHOICES = st.fixed_dictionaries(
     {},
     optional={
@@ -45,8 +46,12 @@ def bodies(styles: Any, size: Any, **fields: Any) -> Any:
     """Sound bodies of one mode: the fields it needs, the optional ones, and some that nobody knows."""
     optional = {"n": st.integers(1, 4), "skin_retouch": st.booleans(), "size": size}
     parameters = st.fixed_dictionaries({"style": styles}, optional=optional)
-    model = st.just("facechain-generation")
-    known = st.fixed_dictionaries({"model": model, "parameters": parameters, **fields})
+    return with_more({"model": st.just("facechain-generation"), "parameters": parameters, **fields}, {})
+
+
+def with_more(needed: dict[str, Any], optional: dict[str, Any]) -> Any:
+    """Objects with the fields that are needed, some of the optional ones, and some that nobody knows."""
+    known = st.fixed_dictionaries(needed, optional=optional)
     return st.builds(lambda body, more: {**body, **more}, known, ANYTHING_MORE)
 
 
@@ -68,12 +73,41 @@ TRAIN_FREE_BODIES = bodies(
     resources=JSON_VALUES,
     input=st.fixed_dictionaries({"template_url": URLS, "user_urls": st.lists(URLS, min_size=1, max_size=5)}),
 )
-PLACES = [
-    ("model",), ("parameters",), ("parameters", "style"), ("parameters", "size"), ("parameters", "n"),
-    ("parameters", "skin_retouch"), ("resources",), ("resources", 0), ("resources", 0, "resource_id"),
-    ("resources", 0, "resource_type"), ("input",), ("input", "template_url"), ("input", "user_urls"),
-    ("input", "user_urls", 0),
-]  # fmt: skip
+DETECTION_BODIES = with_more(
+    {
+        "model": st.just("facechain-facedetect"),
+        "input": st.fixed_dictionaries({"images": st.lists(URLS, min_size=1, max_size=20)}),
+    },
+    {"parameters": JSON_VALUES},
+)
+JOB_BODIES = with_more(
+    {
+        "model": st.just("facechain-finetune"),
+        "training_file_ids": st.lists(URLS | st.uuids().map(str), min_size=1, max_size=10),
+    },
+    {
+        "validation_file_ids": st.none() | st.lists(st.text(max_size=9), max_size=3),
+        "hyper_parameters": ANYTHING_MORE,
+    },
+)
+SOUND = {
+    "portrait-request": PRESET_BODIES | TEMPLATE_BODIES | TRAIN_FREE_BODIES,
+    "detection-request": DETECTION_BODIES,
+    "job-request": JOB_BODIES,
+}
+PLACES: dict[str, list[tuple[str | int, ...]]] = {
+    "portrait-request": [
+        ("model",), ("parameters",), ("parameters", "style"), ("parameters", "size"), ("parameters", "n"),
+        ("parameters", "skin_retouch"), ("resources",), ("resources", 0), ("resources", 0, "resource_id"),
+        ("resources", 0, "resource_type"), ("input",), ("input", "template_url"), ("input", "user_urls"),
+        ("input", "user_urls", 0),
+    ],
+    "detection-request": [("model",), ("parameters",), ("input",), ("input", "images"), ("input", "images", 0)],
+    "job-request": [
+        ("model",), ("training_file_ids",), ("training_file_ids", 0), ("validation_file_ids",),
+        ("validation_file_ids", 0), ("hyper_parameters",),
+    ],
+}  # fmt: skip
 
 
 def mutated(body: Any, changes: list[tuple[tuple[str | int, ...], Any]]) -> Any:
@@ -95,45 +129,51 @@ def change(body: Any, place: tuple[str | int, ...], value: Any) -> None:
         body[last] = value
 
 
-CHANGES = st.lists(st.tuples(st.sampled_from(PLACES), st.just(...) | JSON_VALUES), min_size=1, max_size=4)
+@st.composite
+def changed(draw: st.DrawFn) -> tuple[str, Any]:
+    """A request's name, and a good body of it with some places spoiled."""
+    message = draw(st.sampled_from(REQUESTS))
+    changes = st.lists(st.tuples(st.sampled_from(PLACES[message]), st.just(...) | JSON_VALUES), min_size=1, max_size=4)
+    return message, mutated(draw(st.sampled_from(GOOD[message])), draw(changes))
 
 
-def assert_same_verdict(body: Any, choices: dict[str, str]) -> None:
-    contract = RequestContract(choices)
+def assert_same_verdict(message: str, body: Any, choices: dict[str, str]) -> None:
+    contract = RequestContract(choices, message=message)
     assert contract.is_valid(body) == (contract.violations(body) == [])
 
 
 @pytest.mark.parametrize("verdict", ["good", "bad"])
-def test_both_agree_on_every_example(verdict: str) -> None:
-    for example in examples("portrait-request")[verdict].values():
-        assert_same_verdict(example["body"] if verdict == "bad" else example, {})
+@pytest.mark.parametrize("message", REQUESTS)
+def test_both_agree_on_every_example(message: str, verdict: str) -> None:
+    for example in examples(message)[verdict].values():
+        assert_same_verdict(message, example["body"] if verdict == "bad" else example, {})
 
 
-@settings(max_examples=200, deadline=None)
-@given(body=PRESET_BODIES | TEMPLATE_BODIES | TRAIN_FREE_BODIES)
-def test_both_accept_every_sound_body(body: Any) -> None:
-    assert RequestContract().is_valid(body)
-    assert RequestContract().violations(body) == []
+@settings(max_examples=300, deadline=None)
+@given(sound=st.sampled_from(REQUESTS).flatmap(lambda message: st.tuples(st.just(message), SOUND[message])))
+def test_both_accept_every_sound_body(sound: tuple[str, Any]) -> None:
+    message, body = sound
+    assert RequestContract(message=message).is_valid(body)
+    assert RequestContract(message=message).violations(body) == []
 
 
-@settings(max_examples=500, deadline=None)
-@given(body=st.sampled_from(GOOD), changes=CHANGES, choices=CHOICES)
-def test_both_agree_on_changed_bodies(body: Any, changes: Any, choices: dict[str, str]) -> None:
-    assert_same_verdict(mutated(body, changes), choices)
+@settings(max_examples=800, deadline=None)
+@given(request_and_body=changed(), choices=CHOICES)
+def test_both_agree_on_changed_bodies(request_and_body: tuple[str, Any], choices: dict[str, str]) -> None:
+    assert_same_verdict(*request_and_body, choices)
 
 
-@settings(max_examples=200, deadline=None)
-@given(body=JSON_VALUES, choices=CHOICES)
-def test_both_agree_on_any_json(body: Any, choices: dict[str, str]) -> None:
-    assert_same_verdict(body, choices)
+@settings(max_examples=300, deadline=None)
+@given(message=st.sampled_from(REQUESTS), body=JSON_VALUES, choices=CHOICES)
+def test_both_agree_on_any_json(message: str, body: Any, choices: dict[str, str]) -> None:
+    assert_same_verdict(message, body, choices)
 
 
-@settings(max_examples=200, deadline=None)
-@given(body=st.sampled_from(GOOD), changes=CHANGES)
-def test_a_problem_is_short_ascii_and_in_order(body: Any, changes: Any) -> None:
-    from contracts.catalogue import rules
-
-    violations = RequestContract().violations(mutated(body, changes))
+@settings(max_examples=300, deadline=None)
+@given(request_and_body=changed())
+def test_a_problem_is_short_ascii_and_in_order(request_and_body: tuple[str, Any]) -> None:
+    message, body = request_and_body
+    violations = RequestContract(message=message).violations(body)
     order = list(rules())
     assert [v.rule for v in violations] == sorted((v.rule for v in violations), key=order.index)
     for violation in violations:
@@ -161,11 +201,18 @@ def nested(depth: int) -> Any:
         pytest.param(list(range(200_000)), id="long array"),
     ],
 )
-@pytest.mark.parametrize("place", [("junk",), *PLACES], ids=lambda place: ".".join(map(str, place)))
-def test_an_odd_value_anywhere_is_judged_quickly(place: tuple[str | int, ...], oddity: Any) -> None:
+@pytest.mark.parametrize(
+    ("message", "place"),
+    [
+        pytest.param(message, place, id=f"{message} {'.'.join(map(str, place))}")
+        for message in REQUESTS
+        for place in [("junk",), *PLACES[message]]
+    ],
+)
+def test_an_odd_value_anywhere_is_judged_quickly(message: str, place: tuple[str | int, ...], oddity: Any) -> None:
     started = time.process_time()
-    for body in GOOD[:3]:
-        assert_same_verdict(mutated(body, [(place, oddity)]), {})
+    for body in GOOD[message][:3]:
+        assert_same_verdict(message, mutated(body, [(place, oddity)]), {})
     assert time.process_time() - started < 5
 
 
@@ -186,21 +233,55 @@ def test_an_odd_value_anywhere_is_judged_quickly(place: tuple[str | int, ...], o
     ],
 )
 def test_a_problem_says_what_came_and_what_was_wanted(parameters: dict[str, Any], problem: str) -> None:
-    body = {**GOOD[0], "parameters": parameters}
+    body = {**A_PORTRAIT, "parameters": parameters}
     assert RequestContract().violations(body)[0].problem == problem
 
 
+@pytest.mark.parametrize(
+    ("message", "place", "value", "problem"),
+    [
+        ("detection-request", ("input", "images", 0), "me.jpg", "'me.jpg' is not an http, https or oss URL"),
+        (
+            "detection-request",
+            ("input", "images", 0),
+            "http://\u6211",
+            "'http://\\u6211' holds a character outside printable ASCII",
+        ),
+        ("detection-request", ("input", "images"), [], "has 0 items, needs at least 1"),
+        ("job-request", ("training_file_ids",), ["me"] * 11, "has 11 items, takes at most 10"),
+        ("job-request", ("training_file_ids", 0), "", "is empty"),
+        ("job-request", ("training_file_ids",), ..., "is missing"),
+        ("job-request", ("validation_file_ids",), 7, "7 is not an array or null"),
+        ("job-request", ("hyper_parameters",), [], "an array is not an object"),
+        ("job-request", ("model",), "facechain", "'facechain' is not 'facechain-finetune'"),
+    ],
+)
+def test_a_problem_of_the_other_requests_says_so_too(
+    message: str, place: tuple[str | int, ...], value: object, problem: str
+) -> None:
+    body = mutated(GOOD[message][0], [(place, value)])
+    assert RequestContract(message=message).violations(body)[0].problem == problem
+
+
 def test_a_violation_reads_as_one_line() -> None:
-    body = mutated(GOOD[0], [(("parameters", "n"), 9)])
+    body = mutated(A_PORTRAIT, [(("parameters", "n"), 9)])
     assert [str(v) for v in RequestContract().violations(body)] == [
         "portrait.n.range at parameters.n: 9 is above 4 (documented)"
     ]
 
 
 def test_the_reference_serves_where_the_fast_one_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("contracts.validation._fast_validator", lambda _: None)
-    assert RequestContract().is_valid(GOOD[0])
-    assert not RequestContract().is_valid({})
+    monkeypatch.setattr("contracts.validation._fast_validator", lambda *_: None)
+    for message in REQUESTS:
+        assert RequestContract(message=message).is_valid(GOOD[message][0])
+        assert not RequestContract(message=message).is_valid({})
+
+
+def test_a_request_that_does_not_exist_is_refused_with_the_nearest_that_does() -> None:
+    with pytest.raises(ValueError, match="unknown request 'job-requests'; nearest is 'job-request'"):
+        RequestContract(message="job-requests")
+    with pytest.raises(ValueError, match="unknown request 'task'; known are portrait-request, detection-request"):
+        RequestContract(message="task")
 
 
 def test_an_answer_that_is_no_object_is_wrong_and_named() -> None:

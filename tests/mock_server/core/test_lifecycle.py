@@ -8,7 +8,7 @@ import pytest
 
 from contracts import catalogue, validation
 from mock_server.core import lifecycle
-from mock_server.core.model import Account, Task, TaskStatus
+from mock_server.core.model import Lane, Task, TaskStatus
 from mock_server.core.plans import Outcome, Plan, plan_from_json
 
 HOUR = lifecycle.HOUR_MS
@@ -19,7 +19,7 @@ def plan(**given: Any) -> Plan:
     return plan_from_json(given, Plan())
 
 
-def submitted(account: Account, given: Plan, *, at_ms: int = 0, n: int = 4, queued: bool = True) -> Task:
+def submitted(account: Lane, given: Plan, *, at_ms: int = 0, n: int = 4, queued: bool = True) -> Task:
     """A task submitted ``at_ms`` after the start."""
     number = len(account.tasks)
     task = Task(f"task-{number}", "key", "request", "f_idcard_male", n, T0 + at_ms, given, queued=queued)
@@ -29,7 +29,7 @@ def submitted(account: Account, given: Plan, *, at_ms: int = 0, n: int = 4, queu
     return task
 
 
-def status_at(account: Account, task: Task, at_ms: int) -> str:
+def status_at(account: Lane, task: Task, at_ms: int) -> str:
     lifecycle.settle_one(account, task, T0 + at_ms)
     return task.status
 
@@ -74,11 +74,11 @@ def test_a_status_is_spelled_as_in_the_schema() -> None:
     ],
 )
 def test_a_task_is_where_its_plan_says_at_every_moment(given: Plan, expected: dict[int, str], queued: bool) -> None:
-    one = Account()
+    one = Lane()
     watched = submitted(one, given, queued=queued)
     for at_ms, status in expected.items():
         assert status_at(one, watched, at_ms) == status
-        other = Account()
+        other = Lane()
         assert status_at(other, submitted(other, given, queued=queued), at_ms) == status, "looked at for the first time"
 
 
@@ -96,7 +96,7 @@ def test_a_task_is_where_its_plan_says_at_every_moment(given: Plan, expected: di
 def test_a_plan_by_polls_counts_the_queries_of_its_task(
     pending: int, running: int, expected: list[str], queued: bool
 ) -> None:
-    account = Account()
+    account = Lane()
     task = submitted(account, plan(progression="polls", pending=pending, running=running), queued=queued)
     seen = []
     for number in range(len(expected)):
@@ -106,13 +106,13 @@ def test_a_plan_by_polls_counts_the_queries_of_its_task(
 
 
 def test_looking_without_a_query_counts_for_no_plan() -> None:
-    account = Account()
+    account = Lane()
     task = submitted(account, plan(progression="polls", running=1))
     assert [status_at(account, task, at_ms) for at_ms in (0, 10, 20)] == ["PENDING"] * 3
 
 
 def test_tasks_polled_in_turn_do_not_disturb_each_other() -> None:
-    account = Account()
+    account = Lane()
     by_polls = plan(progression="polls", pending=1, running=1)
     tasks = [submitted(account, by_polls, queued=False) for _ in range(2)]
     seen: list[list[str]] = [[], []]
@@ -124,7 +124,7 @@ def test_tasks_polled_in_turn_do_not_disturb_each_other() -> None:
 
 
 def test_queries_count_only_while_it_is_the_tasks_turn() -> None:
-    account = Account()
+    account = Lane()
     by_polls = plan(progression="polls", running=1)
     first, second = submitted(account, by_polls), submitted(account, by_polls)
     seen = []
@@ -148,14 +148,14 @@ A_SECOND = plan(progression="time", pending_ms=200, running_ms=800)
 
 
 def test_the_next_task_starts_when_the_one_before_has_ended_in_order_of_submission() -> None:
-    account = Account()
+    account = Lane()
     tasks = [submitted(account, A_SECOND, at_ms=at_ms) for at_ms in (0, 10, 20)]
     lifecycle.settle(account, T0 + 10_000)
     assert [times(task) for task in tasks] == [(200, 1_000), (1_000, 1_800), (1_800, 2_600)]
 
 
 def test_a_free_slot_does_not_shorten_the_wait_that_is_planned() -> None:
-    account = Account()
+    account = Lane()
     first = submitted(account, A_SECOND)
     second = submitted(account, A_SECOND, at_ms=900)
     third = submitted(account, A_SECOND, at_ms=5_000)
@@ -167,7 +167,7 @@ def test_a_free_slot_does_not_shorten_the_wait_that_is_planned() -> None:
     "looks", [[10_000], [0, 500, 999, 1_000, 1_001, 1_799, 1_800, 10_000], list(range(0, 4_000, 7))]
 )
 def test_how_often_somebody_looks_changes_nothing(looks: list[int]) -> None:
-    account = Account()
+    account = Lane()
     tasks = [submitted(account, A_SECOND, at_ms=at_ms) for at_ms in (0, 10, 20)]
     lifecycle.cancel(tasks[1], T0 + 30)
     for at_ms in looks:
@@ -176,7 +176,7 @@ def test_how_often_somebody_looks_changes_nothing(looks: list[int]) -> None:
 
 
 def test_a_cancelled_task_lets_the_next_one_move_up() -> None:
-    account = Account()
+    account = Lane()
     held = plan(progression="hold", **{"in": "PENDING"})
     first, second = submitted(account, held), submitted(account, A_SECOND)
     assert status_at(account, second, 5_000) == "PENDING"
@@ -186,7 +186,7 @@ def test_a_cancelled_task_lets_the_next_one_move_up() -> None:
 
 
 def test_a_cancelled_task_at_the_end_of_the_queue_holds_up_nobody() -> None:
-    account = Account()
+    account = Lane()
     first, second, third = (submitted(account, A_SECOND) for _ in range(3))
     assert lifecycle.cancel(second, T0 + 100)
     lifecycle.settle(account, T0 + 10_000)
@@ -194,7 +194,7 @@ def test_a_cancelled_task_at_the_end_of_the_queue_holds_up_nobody() -> None:
 
 
 def test_a_task_that_times_out_frees_the_slot() -> None:
-    account = Account()
+    account = Lane()
     first = submitted(account, plan(progression="time", running_ms=4 * HOUR))
     second = submitted(account, A_SECOND, at_ms=1_000)
     assert status_at(account, second, 3 * HOUR - 1) == "PENDING"
@@ -204,7 +204,7 @@ def test_a_task_that_times_out_frees_the_slot() -> None:
 
 
 def test_a_task_that_waited_too_long_fails_without_having_run() -> None:
-    account = Account()
+    account = Lane()
     nearly = plan(progression="time", running_ms=3 * HOUR)
     first, second = submitted(account, nearly), submitted(account, A_SECOND, at_ms=0)
     third = submitted(account, A_SECOND, at_ms=1_000)
@@ -215,7 +215,7 @@ def test_a_task_that_waited_too_long_fails_without_having_run() -> None:
 
 
 def test_a_task_behind_one_that_is_held_times_out_all_the_same() -> None:
-    account = Account()
+    account = Lane()
     submitted(account, plan(progression="hold"))
     waiting = submitted(account, A_SECOND, at_ms=1_000)
     assert [status_at(account, waiting, 3 * HOUR + at_ms) for at_ms in (999, 1_000)] == ["PENDING", "FAILED"]
@@ -223,7 +223,7 @@ def test_a_task_behind_one_that_is_held_times_out_all_the_same() -> None:
 
 
 def test_the_timeout_is_told_as_the_vendor_tells_it() -> None:
-    account = Account()
+    account = Lane()
     task = submitted(account, plan(progression="polls", pending=1))
     assert status_at(account, task, 3 * HOUR) == "FAILED"
     assert task.outcome is not None
@@ -238,7 +238,7 @@ def test_the_timeout_is_told_as_the_vendor_tells_it() -> None:
     ("at_ms", "cancelled"), [(0, True), (199, True), (200, False), (999, False), (1_000, False), (90_000_000, False)]
 )
 def test_a_task_can_be_cancelled_until_it_is_scheduled(at_ms: int, cancelled: bool) -> None:
-    account = Account()
+    account = Lane()
     task = submitted(account, A_SECOND)
     lifecycle.settle(account, T0 + at_ms)
     assert lifecycle.cancel(task, T0 + at_ms) == cancelled
@@ -246,7 +246,7 @@ def test_a_task_can_be_cancelled_until_it_is_scheduled(at_ms: int, cancelled: bo
 
 
 def test_a_held_task_goes_on_from_its_release() -> None:
-    account = Account()
+    account = Lane()
     task = submitted(account, plan(progression="hold", running_ms=100))
     assert status_at(account, task, 5_000) == "RUNNING"
     lifecycle.release(task, T0 + 5_000)
@@ -255,14 +255,14 @@ def test_a_held_task_goes_on_from_its_release() -> None:
 
 
 def test_a_task_released_early_still_runs_as_long_as_planned() -> None:
-    account = Account()
+    account = Lane()
     task = submitted(account, plan(progression="hold", running_ms=100))
     lifecycle.release(task, T0 + 30)
     assert [status_at(account, task, at_ms) for at_ms in (99, 100)] == ["RUNNING", "SUCCEEDED"]
 
 
 def test_a_task_held_in_pending_runs_after_its_release() -> None:
-    account = Account()
+    account = Lane()
     task = submitted(account, plan(progression="hold", running_ms=100, **{"in": "PENDING"}))
     assert status_at(account, task, 5_000) == "PENDING"
     lifecycle.release(task, T0 + 5_000)
@@ -270,7 +270,7 @@ def test_a_task_held_in_pending_runs_after_its_release() -> None:
 
 
 def test_another_plan_counts_from_the_submission_and_starts_its_polls_again() -> None:
-    account = Account()
+    account = Lane()
     task = submitted(account, plan(progression="polls", pending=5))
     for number in range(3):
         lifecycle.look(account, task, T0 + number)
@@ -286,7 +286,7 @@ def test_another_plan_counts_from_the_submission_and_starts_its_polls_again() ->
 
 
 def test_another_plan_takes_no_running_task_back() -> None:
-    account = Account()
+    account = Lane()
     task = submitted(account, plan(progression="hold"))
     assert status_at(account, task, 10) == "RUNNING"
     lifecycle.replan(task, plan(progression="time", pending_ms=60_000, running_ms=500))
@@ -312,7 +312,7 @@ BAD, WORSE = "output_inspection", "algo_error"
 def test_a_task_has_failed_when_every_picture_has(
     n: int, images: list[Any], status: str, error: str | None, pictures: tuple[str | None, ...]
 ) -> None:
-    account = Account()
+    account = Lane()
     task = submitted(account, plan(progression="immediate", outcome={"images": images}), n=n)
     assert status_at(account, task, 0) == status
     assert task.outcome is not None
@@ -322,14 +322,14 @@ def test_a_task_has_failed_when_every_picture_has(
 
 @pytest.mark.parametrize("age_ms", [24 * HOUR - 1, 24 * HOUR, 24 * HOUR + 1])
 def test_a_task_is_forgotten_24_hours_after_its_end(age_ms: int) -> None:
-    account = Account()
+    account = Lane()
     task = submitted(account, A_SECOND)
     lifecycle.settle(account, T0 + 1_000)
     assert lifecycle.is_forgotten(task, T0 + 1_000 + age_ms) == (age_ms >= 24 * HOUR)
 
 
 def test_a_task_that_has_not_ended_is_never_forgotten() -> None:
-    assert not lifecycle.is_forgotten(submitted(Account(), A_SECOND), T0 + 10_000 * HOUR)
+    assert not lifecycle.is_forgotten(submitted(Lane(), A_SECOND), T0 + 10_000 * HOUR)
 
 
 @pytest.mark.parametrize("queued", [True, False], ids=["queued", "without limits"])
@@ -338,7 +338,7 @@ def test_a_task_that_has_not_ended_is_never_forgotten() -> None:
     [A_SECOND, plan(progression="immediate"), plan(progression="hold"), plan(progression="polls", running=3)],
 )
 def test_a_clock_that_is_moved_back_moves_no_task_back(given: Plan, queued: bool) -> None:
-    account = Account()
+    account = Lane()
     task = submitted(account, given, queued=queued)
     order = ["PENDING", "RUNNING", "SUCCEEDED"]
     seen = []
@@ -349,7 +349,7 @@ def test_a_clock_that_is_moved_back_moves_no_task_back(given: Plan, queued: bool
 
 
 def test_what_was_settled_stays_settled_in_its_times_too() -> None:
-    account = Account()
+    account = Lane()
     task = submitted(account, A_SECOND)
     lifecycle.settle(account, T0 + 5_000)
     before = times(task)

@@ -8,7 +8,8 @@ import sys
 import time
 import tracemalloc
 import zlib
-from dataclasses import asdict, replace
+from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from io import BytesIO
 from typing import Any
@@ -34,7 +35,7 @@ from mock_server.core.pictures import (
 )
 from mock_server.core.scenarios import ASSETS_HOST, HOST_SUFFIX
 
-MADE_UP = settings(max_examples=300, derandomize=True, deadline=None, database=None)
+MADE_UP = settings(max_examples=100, derandomize=True, deadline=None, database=None)
 STRICT = {"photo-bounds": "strict"}
 TURNED = {"template-turned": "yes"}
 KINDS: tuple[Kind, ...] = ("user_photo", "template", "detection")
@@ -368,7 +369,7 @@ def test_what_is_said_of_a_picture_is_laid_over_what_it_is() -> None:
 
 
 def test_the_host_is_the_one_that_scenarios_leave_alone() -> None:
-    assert HOST == f"{ASSETS_HOST}{HOST_SUFFIX}"
+    assert f"{ASSETS_HOST}{HOST_SUFFIX}" == HOST
 
 
 @pytest.mark.parametrize(
@@ -453,10 +454,8 @@ def test_a_url_that_declares_nonsense_is_refused(query: str, words: str) -> None
 @MADE_UP
 @given(st.text() | st.text(alphabet="%&=+;widthformat0129").map(lambda query: f"https://{HOST}/a.b?{query}"))
 def test_any_text_is_a_declaration_or_none_or_a_value_error(url: str) -> None:
-    try:
+    with suppress(ValueError):
         assert isinstance(declared(url), Picture | None)
-    except ValueError as error:
-        assert len(str(error)) < 400
 
 
 # -- files ------------------------------------------------------------------------------------------------------------
@@ -498,7 +497,7 @@ def png_claiming(width: int, height: int) -> bytes:
 
 
 JPEG, PNG, WEBP, GIF, BMP, TIFF = (encoded(name) for name in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"))
-NOISE = Image.effect_noise((300, 200), 80)
+FILES = {"JPEG": JPEG, "PNG": PNG, "WEBP": WEBP, "GIF": GIF, "BMP": BMP, "TIFF": TIFF}
 VARIANTS: dict[str, bytes] = {
     "jpeg-progressive": encoded("JPEG", progressive=True),
     "jpeg-grey": encoded("JPEG", mode="L"),
@@ -519,7 +518,6 @@ VARIANTS: dict[str, bytes] = {
     "webp-odd": encoded("WEBP", size=(1, 16_383), lossless=True),
     "webp-odd-lossy": encoded("WEBP", size=(1001, 3)),
     "gif-animated": animated("GIF"),
-    "gif-script": b"GIF89a" + struct.pack("<HH", 0x2A2F, 0x2A2F) + GIF[10:] + b"*/=1;alert(1)",
     **{f"bmp-{mode}": encoded("BMP", mode=mode) for mode in ("1", "L", "P", "RGB", "RGBA")},
     "bmp-from-top": BMP[:22] + struct.pack("<i", -200) + BMP[26:],
     "bmp-os2": b"BM" + struct.pack("<IIIIHHHH", 26 + 900, 0, 26, 12, 300, 1, 1, 24) + bytes(900),
@@ -596,12 +594,17 @@ def test_an_archive_is_told_apart(data: bytes) -> None:
     "tail", [b"PK\3\4archive", b"<script>alert(1)</script>", b"\0" * 99, b"\r\n", JPEG, PNG, b"\xff"]
 )
 def test_what_stands_behind_a_picture_does_not_make_it_another(tail: bytes) -> None:
-    for name, data in {"JPEG": JPEG, "PNG": PNG, "WEBP": WEBP, "GIF": GIF, "BMP": BMP, "TIFF": TIFF}.items():
+    for name, data in FILES.items():
         assert says(data + tail) == (name, 300, 200)
 
 
+def test_a_gif_that_is_a_script_too_is_a_gif() -> None:
+    assert says(GIF[:6] + b"/*/*" + GIF[10:] + b"*/=1;alert(1)") == ("GIF", 0x2A2F, 0x2A2F)
+
+
 def test_a_jpeg_or_png_cut_anywhere_is_no_picture() -> None:
-    for data in (JPEG, PNG, VARIANTS["jpeg-progressive"], VARIANTS["png-animated"]):
+    for data in (encoded("JPEG", (9, 9)), encoded("JPEG", (9, 9), progressive=True), encoded("PNG", (9, 9))):
+        assert read(data).format
         for end in range(len(data)):
             assert read(data[:end]) == replace(NO_PICTURE, bytes=end)
 
@@ -612,14 +615,16 @@ def test_the_end_of_a_thumbnail_is_not_the_end_of_the_picture() -> None:
     assert says(whole[:-2]) == ("", 0, 0)
 
 
-@pytest.mark.parametrize(("name", "data"), {"WEBP": WEBP, "GIF": GIF, "BMP": BMP, "TIFF": TIFF}.items())
-def test_another_file_cut_behind_its_header_is_what_its_header_says(name: str, data: bytes) -> None:
-    seen = {says(data[:end]) for end in range(len(data))}
+@pytest.mark.parametrize("name", ["WEBP", "GIF", "BMP", "TIFF"])
+def test_another_file_cut_behind_its_header_is_what_its_header_says(name: str) -> None:
+    data = FILES[name]
+    seen = {says(data[:end]) for end in range(9, len(data), 7)}
     assert seen == {(name, 300, 200), ("", 0, 0)}
 
 
 def test_the_beginning_of_a_long_file_is_not_taken_for_a_cut_one() -> None:
-    for name, data in {"JPEG": JPEG, "PNG": PNG}.items():
+    for name in ("JPEG", "PNG"):
+        data = FILES[name]
         beginning = data[: len(data) // 2]
         assert read(beginning).format == ""
         assert read(beginning, 99_000_000) == Picture(name, 300, 200, bytes=99_000_000, face_px=100)
@@ -724,7 +729,7 @@ def harmless(data: bytes) -> None:
     picture = read(data)
     assert picture_from_json(picture_to_json(picture)) == picture
     assert (picture.format in ("", "ZIP")) == (picture.width == 0 or picture.height == 0)
-    assert asdict(replace(picture, bytes=len(data))) == asdict(picture)
+    assert picture.bytes == len(data)
 
 
 @MADE_UP
@@ -735,7 +740,7 @@ def test_any_bytes_can_be_read(data: bytes) -> None:
 
 @MADE_UP
 @given(
-    st.sampled_from([JPEG, PNG, WEBP, GIF, BMP, TIFF, *VARIANTS.values()]),
+    st.sampled_from([*FILES.values(), *VARIANTS.values()]),
     st.lists(st.tuples(st.integers(0, 300), st.binary(min_size=1, max_size=8)), min_size=1, max_size=4),
     st.integers(0, 400),
 )
@@ -749,8 +754,7 @@ def test_any_damaged_header_can_be_read(data: bytes, changes: list[tuple[int, by
 
 
 @MADE_UP
-@given(st.integers(1, 2000), st.integers(1, 2000), st.sampled_from(["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"]))
-@settings(max_examples=100)
+@given(st.integers(1, 2000), st.integers(1, 2000), st.sampled_from(list(FILES)))
 def test_any_size_is_read_as_it_was_written(width: int, height: int, format_: str) -> None:
     file = BytesIO()
     Image.new("1" if format_ in ("BMP", "TIFF") else "L", (width, height)).save(file, format_)

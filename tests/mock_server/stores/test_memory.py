@@ -27,13 +27,13 @@ def test_what_a_step_changed_is_kept(worlds: MemoryWorlds) -> None:
     world = worlds.open("")
 
     def add(account: Account) -> int:
-        account.tasks["one"] = task_of("one")
-        account.submissions_ms = (5,)
+        account.portraits.tasks["one"] = task_of("one")
+        account.admitted_ms = {"submissions": (5,)}
         return 3
 
     assert world.change("acme", add) == 3
-    assert world.change("acme", lambda account: account.submissions_ms) == (5,)
-    assert world.change("globex", lambda account: account.submissions_ms) == ()
+    assert world.change("acme", lambda account: account.admitted_ms) == {"submissions": (5,)}
+    assert world.change("globex", lambda account: account.admitted_ms) == {}
     assert [(name, task.id) for name, task in world.tasks()] == [("acme", "one")]
     assert world.accounts() == ["acme", "globex"]
 
@@ -42,12 +42,12 @@ def test_steps_of_one_account_never_overlap(worlds: MemoryWorlds) -> None:
     world = worlds.open("")
 
     def count(account: Account) -> None:
-        account.slot_free_ms = account.slot_free_ms + 1
+        account.portraits.slot_free_ms = account.portraits.slot_free_ms + 1
 
     with ThreadPoolExecutor(8) as threads:
         for _ in range(2_000):
             threads.submit(world.change, "acme", count)
-    assert world.change("acme", lambda account: account.slot_free_ms) == 2_000
+    assert world.change("acme", lambda account: account.portraits.slot_free_ms) == 2_000
 
 
 def taken(world: MemoryWorld) -> Asked | None:
@@ -109,10 +109,10 @@ def test_clearing_the_tasks_leaves_the_windows(worlds: MemoryWorlds) -> None:
     world = worlds.open("")
 
     def fill(account: Account) -> None:
-        account.tasks["one"] = task_of("one")
-        account.queue.append(account.tasks["one"])
-        account.submissions_ms, account.slot_free_ms = (5,), 9
+        account.portraits.tasks["one"] = task_of("one")
+        account.portraits.queue.append(account.portraits.tasks["one"])
+        account.admitted_ms, account.portraits.slot_free_ms = {"submissions": (5,)}, 9
 
     world.change("acme", fill)
     world.clear_tasks()
-    assert world.change("acme", lambda account: account) == Account(submissions_ms=(5,))
+    assert world.change("acme", lambda account: account) == Account(admitted_ms={"submissions": (5,)})
