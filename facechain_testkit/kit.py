@@ -32,7 +32,7 @@ from mock_server.core.plans import Plan, plan_from_json
 from mock_server.core.ports import World, settle_world
 from mock_server.core.scenarios import ASSETS_HOST, HOST_SUFFIX, asked_from_json
 from mock_server.core.tasks import VENDOR_ZONE, vendor_time
-from mock_server.events import announcing
+from mock_server.events import announcing, require_events_sdk
 from mock_server.settings import Settings
 
 if TYPE_CHECKING:
@@ -103,6 +103,8 @@ class Facechain:
             unknown_images=unknown_images,
             event_url=event_url,
         )
+        if event_url is not None:
+            require_events_sdk()
         self._simulator = create_simulator(
             self._settings,
             clock=self.clock,
@@ -233,7 +235,8 @@ class Facechain:
         **fields: Any,
     ) -> None:
         """Say how the next training goes, as ``plan_next`` does for a portrait; calls queue up of their own."""
-        self.plan_next(plan, outcome=outcome, error=error, scenario=scenario, model=TRAINING_MODEL, **fields)
+        asked = {**(plan or {}), **fields, "model": TRAINING_MODEL}
+        self.plan_next(asked, outcome=outcome, error=error, scenario=scenario)
 
     def add_asset(self, url: str, *, file: str | os.PathLike[str] | bytes | None = None, **properties: Any) -> str:
         """Say what is to be seen at a URL, which is never fetched; gives the URL.

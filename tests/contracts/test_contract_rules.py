@@ -83,9 +83,9 @@ def test_the_rules_of_the_gateway_come_before_those_of_the_body_and_these_before
         "gateway.prefix", "auth.key.missing", "workspace.known", "route.known", "async.header.required",
         "async.header.unsupported", "rate.submissions", "rate.detections", "rate.jobs", "rate.policies", "body.json",
         "model.missing", "portrait.parameters.required", "detection.input.required", "detection.images.required",
-        "job.files.required", "job.file.ascii", "files.form", "files.purpose",
-        "account.approved", "resource.known", "job.file.known", "oss.resolve-header", "picture.download", "picture.format",
-        "job.running", "job.quota", "files.number", "files.space",
+        "job.files.required", "job.file.ascii", "files.form", "files.purpose", "account.approved",
+        "resource.known", "job.file.known", "oss.resolve-header", "picture.download", "picture.format", "job.running",
+        "job.quota", "files.number", "files.space",
     ]  # fmt: skip
     assert milestones == sorted(milestones, key=order.index)
 

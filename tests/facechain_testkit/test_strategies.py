@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from functools import cache
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -14,11 +15,19 @@ from werkzeug.test import TestResponse
 
 from contracts import catalogue
 from contracts.validation import RequestContract, answer_violations
-from facechain_testkit.provider import MODES, OUTCOMES, InvalidBody, Mode, breakable_rules
+from facechain_testkit.provider import MODES, OUTCOMES, BadImage, InvalidBody, Mode, breakable_rules
 from facechain_testkit.strategies import (
     api_keys,
+    bad_image_urls,
+    detection_bodies,
+    file_ids,
     image_urls,
+    invalid_detection_bodies,
+    invalid_job_bodies,
     invalid_submit_bodies,
+    job_bodies,
+    job_ids,
+    photos,
     plans,
     resource_ids,
     submit_bodies,
@@ -29,6 +38,11 @@ from mock_server.core.plans import Plan, plan_from_json
 from mock_server.settings import Settings
 
 CONTRACT = RequestContract()
+PORTRAITS = "services/aigc/album/gen_potrait"
+DETECTIONS = "services/vision/facedetection/detect"
+TRAININGS = "fine-tunes"
+TRAIN_FREE = catalogue.examples("portrait-request")["good"]["train-free"]
+Bodies = st.SearchStrategy[dict[str, Any]]
 
 
 def steadily(examples: int = 50) -> settings:
@@ -43,10 +57,11 @@ def client() -> FlaskClient:
     return create_app(Settings(limits="off", seed=7)).test_client()
 
 
-def submitted(body: object, key: str = "sk-any", **headers: str) -> TestResponse:
-    usual = {"Authorization": f"Bearer {key}", "X-DashScope-Async": "enable", "Content-Type": "application/json"}
-    path = "/api/v1/services/aigc/album/gen_potrait"
-    return client().post(path, data=json.dumps(body), headers={**usual, **headers})
+def submitted(body: object, key: str = "sk-any", path: str = PORTRAITS, **headers: str) -> TestResponse:
+    usual = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    if path == PORTRAITS:
+        usual["X-DashScope-Async"] = "enable"
+    return client().post(f"/api/v1/{path}", data=json.dumps(body), headers={**usual, **headers})
 
 
 @pytest.mark.parametrize("mode", [None, *MODES])
@@ -67,6 +82,62 @@ def test_the_vendor_refuses_an_invalid_submission_by_the_rule_it_names(invalid: 
     row = catalogue.errors()[invalid.error]
     assert (answer.status_code, answer.get_json()["code"]) == (row.status, row.code)
     assert answer.headers["X-Mock-Reason"].startswith(f"{invalid.rule} at {invalid.place or 'body'}: ")
+
+
+@pytest.mark.parametrize(("bodies", "path"), [(detection_bodies(), DETECTIONS), (job_bodies(), TRAININGS)])
+def test_the_vendor_takes_a_valid_body_of_the_family(bodies: Bodies, path: str) -> None:
+    @steadily()
+    @given(bodies)
+    def takes(body: dict[str, Any]) -> None:
+        answer = submitted(body, path=path)
+        assert answer.status_code == 200
+        assert all(answer.get_json()["output"].get("is_face", [True]))
+
+    takes()
+
+
+@pytest.mark.parametrize(
+    ("bodies", "path"), [(invalid_detection_bodies(), DETECTIONS), (invalid_job_bodies(), TRAININGS)]
+)
+def test_the_vendor_refuses_an_invalid_body_of_the_family(bodies: st.SearchStrategy[InvalidBody], path: str) -> None:
+    @steadily(150)
+    @given(bodies)
+    def refuses(invalid: InvalidBody) -> None:
+        answer = submitted(invalid.body, path=path)
+        row = catalogue.errors()[invalid.error]
+        assert (answer.status_code, answer.get_json()["code"]) == (row.status, row.code)
+        assert answer.headers["X-Mock-Reason"].startswith(f"{invalid.rule} at {invalid.place or 'body'}: ")
+
+    refuses()
+
+
+@steadily()
+@given(bad_image_urls(kind="detection"))
+def test_detection_refuses_a_bad_picture_by_its_reason(bad: BadImage) -> None:
+    answer = submitted({"model": "facechain-facedetect", "input": {"images": [bad.url]}}, path=DETECTIONS)
+    assert answer.get_json()["output"] == {"is_face": [False], "failed_reason": [bad.reason]}
+
+
+@steadily(20)
+@given(bad_image_urls())
+def test_a_task_with_a_bad_picture_fails_by_its_error(bad: BadImage) -> None:
+    body = {**TRAIN_FREE, "input": {**TRAIN_FREE["input"], "user_urls": [bad.url]}}
+    task_id = submitted(body, **{"X-Mock-Scenario": "immediate"}).get_json()["output"]["task_id"]
+    answer = client().get(f"/api/v1/tasks/{task_id}", headers={"Authorization": "Bearer sk-any"}).get_json()["output"]
+    assert (answer["task_status"], answer["code"]) == ("FAILED", catalogue.errors()[bad.error].code)
+
+
+@steadily(20)
+@given(photos(), job_ids(), file_ids())
+def test_a_file_can_be_uploaded_and_what_was_not_is_not_found(photo: bytes, job_id: str, file_id: str) -> None:
+    headers = {"Authorization": "Bearer sk-any"}
+    form = {"files": (BytesIO(photo), "me.jpg")}
+    kept = client().post("/api/v1/files", data=form, headers=headers).get_json()["data"]["uploaded_files"]
+    shown = client().get(f"/api/v1/files/{kept[0]['file_id']}", headers=headers).get_json()["data"]
+    assert shown["size"] == len(photo)
+    assert client().delete(f"/api/v1/files/{kept[0]['file_id']}", headers=headers).status_code == 200
+    for path in (f"fine-tunes/{job_id}", f"files/{file_id}"):
+        assert client().get(f"/api/v1/{path}", headers=headers).status_code == 404
 
 
 @pytest.mark.parametrize("rule", breakable_rules())
@@ -126,7 +197,7 @@ def test_a_submission_shrinks_to_what_its_mode_needs() -> None:
     assert body == {
         "model": "facechain-generation",
         "parameters": {"style": "f_idcard_male", "n": 2},
-        "resources": [{"resource_id": "facechain-finetune-ft-202601010000-0000", "resource_type": "facelora"}],
+        "resources": [{"resource_id": "women_model", "resource_type": "facelora"}],
     }
 
 
