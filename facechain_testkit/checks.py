@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 SUBMIT = "submit_portrait"
+REQUESTS = {SUBMIT: "portrait-request", "detect_faces": "detection-request", "create_job": "job-request"}
+"""The message that the body of a call is, where that is JSON."""
+
 MOST_BREACHES = 1_000
 MOST_ANSWER_BYTES = 4 * 1_048_576
 """A longer answer is passed on and not judged; the vendor's are a few kilobytes."""
@@ -46,14 +49,16 @@ class Breach:
 
 
 def validate_request(
-    body: bytes | str | Mapping[str, Any], behaviours: Mapping[str, str] | None = None
+    body: bytes | str | Mapping[str, Any], behaviours: Mapping[str, str] | None = None, *, operation: str = SUBMIT
 ) -> list[Violation]:
-    """What is wrong with the body of a submission, in the order the vendor would complain; empty when it is good.
+    """What is wrong with the body of a call, in the order the vendor would complain; empty when it is good.
 
-    Text and bytes are judged as they would be on the wire, so for size and JSON too. ``behaviours`` chooses among
-    readings, see ``contracts/behaviours.json``; ValueError for one that does not exist.
+    ``operation`` is one of ``REQUESTS``. Text and bytes are judged as they would be on the wire, so for size and JSON
+    too. ``behaviours`` chooses among readings, see ``contracts/behaviours.json``. ValueError for what does not exist.
     """
-    contract = RequestContract(behaviours)
+    if operation not in REQUESTS:
+        raise ValueError(f"operation {operation!r} sends no JSON; those that do are {', '.join(REQUESTS)}")
+    contract = RequestContract(behaviours, message=REQUESTS[operation])
     if isinstance(body, Mapping):
         return contract.violations(dict(body))
     sent = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
@@ -69,12 +74,16 @@ def validate_request(
 def validate_response(operation: str, status: int, body: bytes | str | Mapping[str, Any]) -> list[str]:
     """What is wrong with an answer, as ``place: problem``; empty when it keeps its schema.
 
-    ``operation`` is an operationId of ``contracts/openapi.json``; ValueError for another. A 200 is judged by the
-    operation's schema, everything else by that of errors.
+    ``operation`` is an operationId of ``contracts/openapi.json``; ValueError for another. An answer is judged by the
+    schema that the operation has for its status, else by that of errors. A stream of events is not judged.
     """
     if operation not in _answers():
         raise ValueError(f"unknown operation {operation!r}; known are {', '.join(_answers())}")
-    message = _answers()[operation] if status == 200 else "error"
+    found = [_problems(message, body) for message in _answers()[operation].get(status, ("error",))]
+    return found[0] if found and all(found) else []
+
+
+def _problems(message: str, body: bytes | str | Mapping[str, Any]) -> list[str]:
     if isinstance(body, Mapping):
         return answer_violations(message, dict(body))
     sent = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
@@ -104,7 +113,7 @@ def operation_of(method: str, url: str) -> str | None:
 def assert_contract(
     response: object, *, operation: str | None = None, behaviours: Mapping[str, str] | None = None
 ) -> str | None:
-    """Assert that an exchange keeps the contract: the body of a submission, and every answer.
+    """Assert that an exchange keeps the contract: the body of a call that sends JSON, and every answer.
 
     ``response`` is one of requests, httpx, werkzeug or Flask's test client, or looks like one: ``status_code`` or
     ``status``; ``content``, ``data``, ``body`` or ``text``; and ``request`` with ``method``, ``url``, perhaps a body.
@@ -164,7 +173,7 @@ class ContractMiddleware:
         operation = operation_of(method, path) or operation_of(method, environ.get("SCRIPT_NAME", "") + path)
         if operation is None:
             return self._app(environ, start_response)
-        asked = _read_ahead(environ) if operation == SUBMIT else None
+        asked = _read_ahead(environ) if operation in REQUESTS else None
         answer = _Overheard()
 
         def started(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Callable[[bytes], object]:
@@ -267,7 +276,7 @@ class _Listening:
 
 
 def _read_ahead(environ: WSGIEnvironment) -> bytes | None:
-    """The body of a submission, left in place for the app; None where its length is not known or out of bounds."""
+    """The body of a call, left in place for the app; None where its length is not known or out of bounds."""
     announced = environ.get("CONTENT_LENGTH") or ""
     if not announced.isdigit() or int(announced) > int(catalogue.limits()["body_bytes"]):
         return None
@@ -278,8 +287,9 @@ def _read_ahead(environ: WSGIEnvironment) -> bytes | None:
 
 def _judged(operation: str, exchange: _Exchange, behaviours: Mapping[str, str] | None) -> Breach | None:
     problems = []
-    if operation == SUBMIT and exchange.asked is not None:
-        problems += [f"request: {violation}" for violation in validate_request(exchange.asked, behaviours)]
+    if operation in REQUESTS and exchange.asked is not None:
+        violations = validate_request(exchange.asked, behaviours, operation=operation)
+        problems += [f"request: {violation}" for violation in violations]
     problems += [f"answer: {text}" for text in validate_response(operation, exchange.status, exchange.answered)]
     if not problems:
         return None
@@ -335,12 +345,20 @@ def _routes() -> tuple[tuple[str, re.Pattern[str], str], ...]:
 
 
 @cache
-def _answers() -> dict[str, str]:
-    """The message that a 200 of each operation is."""
+def _answers() -> dict[str, dict[int, tuple[str, ...]]]:
+    """The messages that an answer of each operation may be, by status; none for a stream."""
+    document = catalogue.openapi()
+    return {
+        row["operationId"]: {int(status): _messages(document, answer) for status, answer in row["responses"].items()}
+        for methods in document["paths"].values()
+        for row in methods.values()
+    }
+
+
+def _messages(document: Mapping[str, Any], answer: Mapping[str, Any]) -> tuple[str, ...]:
+    if "$ref" in answer:
+        answer = document["components"]["responses"][answer["$ref"].rpartition("/")[2]]
     messages = {message.replace("-", ""): message for message in catalogue.MESSAGES}
-    found = {}
-    for methods in catalogue.openapi()["paths"].values():
-        for row in methods.values():
-            schema = row["responses"]["200"]["content"]["application/json"]["schema"]
-            found[row["operationId"]] = messages[schema["$ref"].rpartition("/")[2].lower()]
-    return found
+    schema = answer["content"].get("application/json", {"schema": {"anyOf": []}})["schema"]
+    refs = [each["$ref"] for each in schema.get("anyOf", [schema])]
+    return tuple(messages[ref.rpartition("/")[2].lower()] for ref in refs)

@@ -13,6 +13,14 @@ from contracts import catalogue
 Progression = Literal["time", "polls", "immediate", "hold"]
 _OWN_FIELDS = {"time": ("pending_ms", "running_ms"), "polls": ("pending", "running")}
 PROGRESSIONS = ("time", "polls", "immediate", "hold")
+_TAKES = {
+    "time": ("pending_ms", "running_ms", "seconds"),
+    "polls": ("pending", "running"),
+    "immediate": (),
+    "hold": ("in", "pending_ms", "running_ms"),
+    "manual": ("times",),
+}
+"""The fields that mean something to each progression. One of them alone says which progression is meant."""
 LONGEST_MS = 30 * 24 * 3_600_000
 MOST_POLLS = 1_000_000
 MOST_IMAGES = 5
@@ -66,12 +74,10 @@ def plan_from_json(given: object, default: Plan) -> Plan:
     for name in plan:
         if name not in known:
             raise ValueError(f"plan has no field {name!r}; {catalogue.hint(name, known)}")
-    progression = plan.get("progression", default.progression)
+    progression = _progression(plan, default)
     if progression == "manual":
         plan = {**plan, "pending": 0, "running": _count(plan.get("times", 1), "times", MOST_POLLS)}
         progression = "polls"
-    if progression not in PROGRESSIONS:
-        raise ValueError(f"plan.progression is {progression!r}; it is one of {', '.join(PROGRESSIONS)}, manual")
     if "seconds" in plan:
         seconds = plan["seconds"]
         if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds <= LONGEST_MS / 1000:
@@ -90,6 +96,22 @@ def plan_from_json(given: object, default: Plan) -> Plan:
         hold_in=hold_in,
         outcome=outcome_from_json(plan["outcome"]) if "outcome" in plan else default.outcome,
     )
+
+
+def _progression(plan: Mapping[str, Any], default: Plan) -> Any:
+    """The progression that is named; when none is, the one that takes the fields given, the default's if it does."""
+    given = [name for name in plan if name not in ("progression", "outcome")]
+    named = plan.get("progression")
+    if named is None:
+        usual = (default.progression, *_TAKES)
+        return next((each for each in usual if all(name in _TAKES[each] for name in given)), default.progression)
+    if not isinstance(named, str) or named not in _TAKES:
+        raise ValueError(f"plan.progression is {named!r}; it is one of {', '.join(_TAKES)}")
+    for name in given:
+        if name not in _TAKES[named]:
+            takes = ", ".join(_TAKES[named]) or "no field of its own"
+            raise ValueError(f"plan.{name} means nothing to the progression {named}, which takes {takes}")
+    return named
 
 
 def outcome_from_json(given: object) -> Outcome:

@@ -33,6 +33,7 @@ from facechain_testkit.checks import (
 )
 from mock_server.app import create_app
 from mock_server.settings import Settings
+from tests.conftest import ANSWERS
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -155,18 +156,47 @@ def test_a_bad_answer_is_told_by_place_and_problem(
     assert problem in validate_response(operation, status, body)
 
 
-@pytest.mark.parametrize("message", ["submit-answer", "task", "task-list", "cancel-answer"])
-def test_the_examples_of_the_contract_are_judged_as_it_says(message: str) -> None:
-    operations = {
-        "submit-answer": "submit_portrait",
-        "task": "query_task",
-        "task-list": "list_tasks",
-        "cancel-answer": "cancel_task",
-    }
-    examples = catalogue.examples(message)
-    assert [name for name, body in examples["good"].items() if validate_response(operations[message], 200, body)] == []
-    bad = {name: validate_response(operations[message], 200, row["body"]) for name, row in examples["bad"].items()}
+@pytest.mark.parametrize("operation", [operation for operation in ANSWERS if operation != "delete_file"])
+def test_the_examples_of_the_contract_are_judged_as_it_says(operation: str) -> None:
+    examples = catalogue.examples(ANSWERS[operation])
+    assert [name for name, body in examples["good"].items() if validate_response(operation, 200, body)] == []
+    bad = {name: validate_response(operation, 200, row["body"]) for name, row in examples["bad"].items()}
     assert [name for name, problems in bad.items() if not problems] == []
+
+
+def test_every_operation_of_the_contract_is_known() -> None:
+    assert set(checks._answers()) == {*ANSWERS, "stream_job"}
+
+
+@pytest.mark.parametrize("operation", ["detect_faces", "create_job"])
+def test_the_requests_of_the_family_are_judged_by_their_own_schemas(operation: str) -> None:
+    examples = catalogue.examples(checks.REQUESTS[operation])
+    for body in examples["good"].values():
+        assert validate_request(body, operation=operation) == []
+        assert validate_request(body) != []
+    for example in examples["bad"].values():
+        first, *_ = validate_request(json.dumps(example["body"]), operation=operation)
+        assert (first.rule, first.place) == (example["rule"], example["place"])
+
+
+def test_a_call_without_json_has_no_request_to_judge() -> None:
+    with pytest.raises(
+        ValueError, match="'upload_files' sends no JSON; those that do are submit_portrait, detect_faces"
+    ):
+        validate_request({}, operation="upload_files")
+
+
+def test_a_refused_purpose_may_have_a_shape_of_its_own() -> None:
+    (body,) = catalogue.examples("purpose-error")["good"].values()
+    assert validate_response("upload_files", 400, body) == []
+    assert validate_response("upload_files", 400, REFUSED) == []
+    assert validate_response("list_files", 400, body) != []
+    assert "body: 'code' is a required property" in validate_response("upload_files", 400, {"error": {}})
+
+
+def test_a_stream_is_not_judged_and_its_refusal_is() -> None:
+    assert validate_response("stream_job", 200, b"id:1\nevent:result\ndata:{}\n\n") == []
+    assert validate_response("stream_job", 404, b"") != []
 
 
 def test_an_unknown_operation_is_told_of() -> None:
@@ -194,6 +224,14 @@ def test_an_unknown_operation_is_told_of() -> None:
         ("GET", "http://facechain-mock:8790/api/v1/tasks/t-1", "query_task"),
         ("GET", "https://mock.facechain.test/api/v1/tasks/t-1", "query_task"),
         ("GET", "https://ws-1.cn-beijing.maas.aliyuncs.com/api/v1/tasks/t-1", "query_task"),
+        ("POST", f"{API}/services/vision/facedetection/detect", "detect_faces"),
+        ("POST", f"{API}/fine-tunes", "create_job"),
+        ("GET", f"{API}/fine-tunes?page_no=1", "list_jobs"),
+        ("DELETE", f"{API}/fine-tunes/ft-1", "delete_job"),
+        ("GET", f"{API}/fine-tunes/ft-1/logs", "get_job_logs"),
+        ("POST", f"{API}/files", "upload_files"),
+        ("GET", f"{API}/uploads?action=getPolicy&model=facechain-generation", "get_upload_policy"),
+        ("POST", "https://dashscope-file-mgr.oss-cn-beijing.aliyuncs.com/", None),
         ("POST", f"{API}/services/aigc/album/gen_portrait", None),
         ("GET", f"{API}/services/aigc/album/gen_potrait", None),
         ("DELETE", f"{API}/tasks/t-1", None),
@@ -570,3 +608,31 @@ def test_the_mock_itself_passes_the_middleware() -> None:
         assert client.get(path, headers=headers).status_code == 200
     assert client.get("/api/v1/tasks").status_code == 401
     assert list(middleware.violations) == []
+
+
+def _form(**more: str) -> dict[str, Any]:
+    return {"files": (BytesIO(b"a photo"), "me.jpg"), **more}
+
+
+def test_the_mock_passes_the_middleware_with_detections_trainings_and_uploads() -> None:
+    middleware = ContractMiddleware(create_app(Settings(seed=7)))
+    client = Client(middleware)
+    headers = {"Authorization": "Bearer sk-main"}
+    file = client.post("/api/v1/files", data=_form(), headers=headers).get_json()["data"]["uploaded_files"][0]
+    detection = catalogue.examples("detection-request")["good"].values()
+    training = {"model": "facechain-finetune", "training_file_ids": ["https://assets.facechain.test/me.jpg"]}
+    job = client.post("/api/v1/fine-tunes", json=training, headers=headers).get_json()["output"]["job_id"]
+    for body in detection:
+        assert (
+            client.post("/api/v1/services/vision/facedetection/detect", json=body, headers=headers).status_code == 200
+        )
+    for path in ("files", f"files/{file['file_id']}", "fine-tunes", f"fine-tunes/{job}", f"fine-tunes/{job}/logs"):
+        assert client.get(f"/api/v1/{path}", headers=headers).status_code == 200
+    assert client.get(f"/api/v1/fine-tunes/{job}/stream", headers=headers).status_code == 200
+    assert client.post("/api/v1/files", data=_form(purpose="x"), headers=headers).status_code == 400
+    assert list(middleware.violations) == []
+    wrong = {**training, "training_file_ids": []}
+    assert client.post("/api/v1/fine-tunes", json=wrong, headers=headers).status_code == 400
+    (breach,) = middleware.violations
+    assert breach.operation == "create_job"
+    assert breach.problems[0].startswith("request: job.files.empty at training_file_ids: ")

@@ -26,7 +26,7 @@ class Submission:
     style: str = TEMPLATE
     template_url: str = PLAIN_HOST
     photo_url: str = PLAIN_HOST
-    resource_id: str = "a-likeness"
+    resource_id: str = "women_model"
     headers: dict[str, str] = field(default_factory=dict)
     queued: list[str] = field(default_factory=list)
     session: str | None = None

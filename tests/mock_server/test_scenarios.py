@@ -28,7 +28,7 @@ BODY: dict[str, Any] = {
     "model": "facechain-generation",
     "parameters": {"style": "portrait_url_template", "n": 4},
     "input": {"template_url": "https://pictures.example/template.jpg"},
-    "resources": [{"resource_id": "a-likeness", "resource_type": "facelora"}],
+    "resources": [{"resource_id": "women_model", "resource_type": "facelora"}],
 }
 ACCEPTED = "200 PENDING"
 THROTTLED = "429 Throttling.RateQuota"
@@ -101,6 +101,11 @@ COURSES: dict[str, Course] = {
     "arrears": refused("400 Arrearage"),
     "retired": refused("403 Endpoint.AccessDenied"),
     "free-tier-used": refused("403 AllocationQuota.FreeTierOnly"),
+    "no-face": Course(queries=ending("FAILED InvalidImage.NoHumanFace")),
+    "failed-training": HAPPY,
+    "slow-training": HAPPY,
+    "never-trained": HAPPY,
+    "small-storage": HAPPY,
 }
 """What each row promises, seen from outside."""
 
