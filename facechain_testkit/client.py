@@ -1,4 +1,4 @@
-"""A small reference client for portraits: submit, wait, download. It knows the vendor, and nothing of the mock."""
+"""A small reference client: upload, detect, train, submit, wait, download. It knows the vendor, not the mock."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import random
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
@@ -24,11 +24,17 @@ from contracts import catalogue
 
 BASE_URL = "https://dashscope.aliyuncs.com/api/v1"
 VENDOR_ZONE = timezone(timedelta(hours=8))
+PORTRAITS, DETECTIONS, TRAININGS = "facechain-generation", "facechain-facedetect", "facechain-finetune"
+"""The models, each with a route of its own."""
+
 MOST_ATTEMPTS = 5
 """How often a call is sent before its trouble is raised; queries go on until the deadline instead."""
 
 MOST_LOOKS = 3
 """How often the list of tasks is read before a submission without answer counts as not accepted."""
+
+JOB_PAUSE_S = 10.0
+"""A training takes minutes, and is asked for so seldom."""
 
 CLOCK_SLACK_S = 2
 """By so much a ``Date`` header, which has whole seconds, and the times in the list may differ."""
@@ -56,6 +62,15 @@ class Picture:
     url: str | None = None
     code: str | None = None
     message: str | None = None
+
+
+@dataclass(frozen=True)
+class Face:
+    """What detection says of one photo: whether it can be used, and why not where the vendor tells."""
+
+    photo: str
+    is_face: bool
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -117,8 +132,12 @@ class SubmissionLost(FaceChainError):
         self.candidates = candidates
 
 
+class UploadFailed(FaceChainError):
+    """The storage did not take a file."""
+
+
 class TaskError(FaceChainError):
-    """Something about one task, whose id stays known."""
+    """Something about one task or training, whose id stays known."""
 
     def __init__(self, task_id: str, problem: str) -> None:
         super().__init__(f"task {task_id} {problem}")
@@ -131,6 +150,10 @@ class PortraitFailed(TaskError):
     def __init__(self, code: str | None, message: str | None, task_id: str) -> None:
         super().__init__(task_id, f"failed: {code or 'no code'}: {message or 'no message'}")
         self.code, self.message = code, message
+
+
+class TrainingFailed(PortraitFailed):
+    """The training FAILED and costs nothing; other photos may do."""
 
 
 class TaskCanceled(TaskError):
@@ -219,22 +242,97 @@ class PortraitClient:
         files = self.download(state, folder)
         return Portraits(state.task_id, tuple(files), tuple(each for each in state.pictures if each.url is None))
 
+    def upload(self, photo: str | os.PathLike[str] | bytes, model: str = PORTRAITS) -> str:
+        """Upload a photo, a path or its bytes, for calls of ``model``; gives a link that they take for 48 hours.
+
+        Each try has a policy of its own, so that none is old. Raises RequestRefused, AnswerLost or UploadFailed.
+        """
+        content = photo if isinstance(photo, bytes) else Path(photo).read_bytes()
+        name = "photo" if isinstance(photo, bytes) else re.sub(r"[^A-Za-z0-9._-]+", "_", Path(photo).name)
+        for _ in self._tries(MOST_ATTEMPTS):
+            policy = self._repeated("GET", "/uploads", params={"action": "getPolicy", "model": model})
+            host, form = _form(policy, name)
+            try:
+                reply = self._session.post(
+                    host,
+                    data=form,
+                    files={"file": (name, content)},
+                    auth=_without_key,
+                    headers={"Authorization": None},
+                    timeout=self._timeout_s,
+                    allow_redirects=False,
+                )
+            except _LINE_DIED as error:
+                problem = type(error).__name__
+                continue
+            if reply.status_code in (200, 201, 204):
+                return f"oss://{form['key']}"
+            problem = f"status {reply.status_code}: {reply.content[:200].decode('ascii', 'replace')}"
+            if reply.status_code < 500:
+                break
+        raise UploadFailed(problem)
+
+    def detect(self, photos: Sequence[str]) -> list[Face]:
+        """Which photos show a face that can be used; free of charge. Raises RequestRefused or AnswerLost."""
+        body = {"model": DETECTIONS, "input": {"images": list(photos)}, "parameters": {}}
+        content = self._repeated("POST", "/services/vision/facedetection/detect", **_json(body))
+        return _faces(photos, content)
+
+    def train(self, photos: Sequence[str], *, deadline_s: float = 600.0, pause_s: float = JOB_PAUSE_S) -> str:
+        """Train a likeness of one person; gives its resource id. Raises FaceChainError of any kind."""
+        return self.wait_for_likeness(self.submit_training(photos), deadline_s=deadline_s, pause_s=pause_s)
+
+    def submit_training(self, photos: Sequence[str]) -> str:
+        """Submit a training of photos by URL, link or file id; gives the job id. Raises as ``submit`` does."""
+        body = {"model": TRAININGS, "training_file_ids": list(photos)}
+        return self._entered("/fine-tunes", _json(body), lambda since: self._look_for_job(body["training_file_ids"], since))
+
+    def wait_for_likeness(self, job_id: str, *, deadline_s: float = 600.0, pause_s: float = JOB_PAUSE_S) -> str:
+        """Look every ``pause_s`` until the training SUCCEEDED; gives the resource id of its likeness.
+
+        Raises TrainingFailed or TaskCanceled when it ended otherwise, DeadlinePassed when it did not end, RequestRefused
+        when no look can help.
+        """
+        asked_id, asked_at = self._last_query
+        if asked_id == job_id and self._now() - asked_at < pause_s:
+            self._sleep(pause_s)
+        started, status = self._now(), None
+        while True:
+            trouble: FaceChainError | None = None
+            try:
+                job = self._queried(job_id, f"/fine-tunes/{_in_path(job_id)}")
+                status = _text(job.get("status")) or status
+                likeness = _likeness(job_id, job)
+            except (AnswerLost, RequestRefused) as error:
+                if not error.is_retryable:
+                    raise
+                trouble = error
+            else:
+                if likeness is not None:
+                    return likeness
+            left_s = started + deadline_s - self._now()
+            if left_s < 1:
+                raise DeadlinePassed(job_id, status) from trouble
+            self._sleep(min(pause_s, left_s))
+
     def submit(self, body: Mapping[str, Any]) -> str:
         """Submit a portrait; gives the task id. Raises RequestRefused, AnswerLost or SubmissionLost.
 
         Throttling is waited out. After a lost answer or a 5xx the task may be there all the same: the tasks are
         listed and the new one is adopted. Only when there is none is the body sent again, after a lost answer once.
         """
-        data = json.dumps(dict(body), allow_nan=False)
-        headers = {"Content-Type": "application/json", "X-DashScope-Async": "enable"}
-        if '"oss://' in data:
-            headers["X-DashScope-OssResourceResolve"] = "enable"
+        request = _json(body, {"X-DashScope-Async": "enable"})
+        path = "/services/aigc/album/gen_potrait"
+        return self._entered(path, request, lambda since: self._look_for_task(body.get("model"), since))
+
+    def _entered(self, path: str, request: Mapping[str, Any], look: Callable[[float], str | None]) -> str:
+        """The id of what was submitted once; ``look`` finds it when it came after a moment and the answer was lost."""
         since: float | None = None
         losses = 0
         for _ in self._tries(MOST_ATTEMPTS):
             started = self._now()
             try:
-                content, _ = self._call("POST", "/services/aigc/album/gen_potrait", data=data, headers=headers)
+                content, _ = self._call("POST", path, **request)
                 return self._remembered(_accepted(content))
             except (RequestRefused, AnswerLost) as error:
                 trouble: RequestRefused | AnswerLost = error
@@ -242,7 +340,7 @@ class PortraitClient:
                 raise trouble
             if trouble.was_accepted is None:
                 since = started if since is None else since
-                found = self._look_for_task(body.get("model"), since)
+                found = look(since)
                 if found is not None:
                     return self._remembered(found)
                 losses += isinstance(trouble, AnswerLost)
@@ -325,39 +423,72 @@ class PortraitClient:
         return saved
 
     def _query(self, task_id: str) -> TaskState:
+        return _state(task_id, self._queried(task_id, f"/tasks/{_in_path(task_id)}"))
+
+    def _queried(self, task_id: str, path: str) -> Mapping[str, Any]:
+        """The ``output`` of a query, whose time is noted."""
         try:
-            content, _ = self._call("GET", f"/tasks/{_in_path(task_id)}")
+            content, _ = self._call("GET", path)
         finally:
             self._last_query = (task_id, self._now())
-        return _state(task_id, content)
+        return _object(content.get("output"))
 
     def _look_for_task(self, model: object, since: float) -> str | None:
         """The task that this client does not know and that came after ``since``; None when there is none."""
-        _, server_time = self._listed(page_size="1")
-        begin = server_time - timedelta(seconds=self._now() - since + CLOCK_SLACK_S)
-        filters = {"start_time": begin.astimezone(VENDOR_ZONE).strftime("%Y%m%d%H%M%S"), "page_size": "100"}
+        filters = {"start_time": self._begin("/tasks", since).strftime("%Y%m%d%H%M%S"), "page_size": "100"}
         if isinstance(model, str):
             filters["model_name"] = model
+        return self._new(lambda: _ids(_rows(self._listed("/tasks", **filters)[0].get("data")), "task_id"))
+
+    def _look_for_job(self, photos: Sequence[str], since: float) -> str | None:
+        """The training of these photos that this client does not know and that came after ``since``, or None."""
+        begin = f"{self._begin('/fine-tunes', since):%Y-%m-%d %H:%M:%S}"
+
+        def listed() -> list[str]:
+            content, _ = self._listed("/fine-tunes", page_size="100")
+            jobs = _rows(_object(content.get("output")).get("jobs"))
+            created = [job for job in jobs if (_text(job.get("create_time")) or "") >= begin]
+            return _ids([job for job in created if job.get("training_file_ids") == list(photos)], "job_id")
+
+        return self._new(listed)
+
+    def _begin(self, path: str, since: float) -> datetime:
+        """The moment ``since`` in the vendor's time, a little earlier, by the date of its list."""
+        _, server_time = self._listed(path, page_size="1")
+        return (server_time - timedelta(seconds=self._now() - since + CLOCK_SLACK_S)).astimezone(VENDOR_ZONE)
+
+    def _new(self, listed: Callable[[], list[str]]) -> str | None:
+        """The one listed id that this client does not know, None when there is none."""
         for _ in self._tries(MOST_LOOKS):
-            listed, _ = self._listed(**filters)
-            new = tuple(task_id for task_id in listed if task_id not in self._known)
+            new = tuple(task_id for task_id in listed() if task_id not in self._known)
             if len(new) > 1:
                 raise SubmissionLost(f"it may be any of {', '.join(new)}", new)
             if new:
                 return new[0]
         return None
 
-    def _listed(self, **filters: str) -> tuple[list[str], datetime]:
-        """The ids of the tasks listed, and the vendor's time. Raises SubmissionLost when the list cannot be had."""
+    def _listed(self, path: str, **filters: str) -> tuple[dict[str, Any], datetime]:
+        """A list, and the vendor's time. Raises SubmissionLost when the list cannot be had."""
         for _ in self._tries(MOST_ATTEMPTS):
             try:
-                content, headers = self._call("GET", "/tasks", params=filters)
-                return _listed_ids(content), _server_time(headers)
+                content, headers = self._call("GET", path, params=filters)
+                return content, _server_time(headers)
             except (RequestRefused, AnswerLost) as error:
                 trouble = error
             if not trouble.is_retryable:
                 break
         raise SubmissionLost("the tasks cannot be listed") from trouble
+
+    def _repeated(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+        """The answer to a call that does no harm when it is sent again. Raises RequestRefused or AnswerLost."""
+        for _ in self._tries(MOST_ATTEMPTS):
+            try:
+                return self._call(method, path, **more)[0]
+            except (RequestRefused, AnswerLost) as error:
+                trouble: RequestRefused | AnswerLost = error
+            if not trouble.is_retryable:
+                break
+        raise trouble
 
     def _remembered(self, task_id: str) -> str:
         self._known.append(task_id)

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from mock_server.serving import Server
@@ -30,11 +30,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
+class _Parser(argparse.ArgumentParser):
+    """Names the nearest option to one that nobody knows."""
+
+    def error(self, message: str) -> NoReturn:
+        unknown = message.partition("unrecognized arguments: ")[2].partition("=")[0].partition(" ")[0]
+        if unknown.startswith("-"):
+            from contracts import catalogue
+
+            message = f"{message}; {catalogue.hint(unknown, _options(self))}"
+        super().error(message)
+
+
+def _options(parser: argparse.ArgumentParser) -> list[str]:
+    """The options of the parser and of its commands."""
+    options: list[str] = []
+    for action in parser._actions:
+        options += action.option_strings
+        if isinstance(action, argparse._SubParsersAction):
+            options += [option for command in action.choices.values() for option in _options(command)]
+    return list(dict.fromkeys(options))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="facechain-mock",
         description="DashScope FaceChain on your machine: no keys, no cost, real pictures.",
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     serve = commands.add_parser(
         "serve",
@@ -196,6 +219,13 @@ def _version(_flags: argparse.Namespace) -> int:
 
     print(f"facechain-mock {version('facechain-testkit')}")
     return 0
+
+
+class _Version(argparse.Action):
+    """Prints the version, which takes a while to look up, only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, *_: object) -> NoReturn:
+        parser.exit(_version(namespace))
 
 
 _COMMANDS = {

@@ -14,7 +14,7 @@ from mock_server.assets import AssetFolder
 from mock_server.clock import VendorClock
 from mock_server.core import gateway
 from mock_server.core.journal import Entry
-from mock_server.core.model import Terms
+from mock_server.core.model import LOOPBACK_NAMES, Terms
 from mock_server.core.plans import Plan
 from mock_server.core.ports import Clock
 from mock_server.core.simulator import Simulator
@@ -27,7 +27,7 @@ from mock_server.web.facedetect import facedetect
 from mock_server.web.files import files
 from mock_server.web.finetunes import finetunes
 from mock_server.web.front import VendorApp
-from mock_server.web.guard import GUARD, LOOPBACK_NAMES, Guard
+from mock_server.web.guard import GUARD, Guard
 from mock_server.web.oss import oss
 from mock_server.web.portraits import portraits
 from mock_server.web.tasks import tasks

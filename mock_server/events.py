@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from importlib.util import find_spec
 
@@ -24,12 +24,11 @@ def require_events_sdk() -> None:
 
 
 @contextmanager
-def announcing(
-    simulator: Simulator, url: str | None, complain: Callable[[str], None] = lambda text: print(text, file=sys.stderr)
-) -> Iterator[None]:
+def announcing(simulator: Simulator, url: str | None, complain: Callable[[str], None] | None = None) -> Iterator[None]:
     """Post an event to ``url`` for each task that ends while this lasts; nothing when ``url`` is None.
 
-    An event that cannot be delivered is lost, and ``complain`` is told. Raises ValueError without the SDK.
+    An event that cannot be delivered is lost, and ``complain`` (a line on standard error) is told. Raises ValueError
+    without the SDK.
     """
     if url is None:
         yield
@@ -39,7 +38,7 @@ def announcing(
 
     def watch() -> None:
         while not is_over.wait(LOOK_S):
-            post_events(simulator, url, complain)
+            post_events(simulator, url, complain or _complain)
 
     thread = threading.Thread(target=watch, name="facechain-events", daemon=True)
     thread.start()
@@ -48,6 +47,11 @@ def announcing(
     finally:
         is_over.set()
         thread.join(PATIENCE_S)
+
+
+def _complain(text: str) -> None:
+    with suppress(OSError, ValueError):  # nobody reads it any more: no reason to stop posting
+        print(text, file=sys.stderr, flush=True)
 
 
 def post_events(simulator: Simulator, url: str, complain: Callable[[str], None]) -> None:
@@ -76,9 +80,9 @@ def _post(task: Task, url: str, complain: Callable[[str], None]) -> None:
         with requests.Session() as session:
             session.trust_env = False
             answer = session.post(
-                url, data=message.body, headers=message.headers, timeout=PATIENCE_S, allow_redirects=False
-            )
-        if not answer.ok:
+                url, data=message.body, headers=message.headers, timeout=PATIENCE_S, allow_redirects=False, stream=True
+            )  # its body, perhaps an endless one, is not read
+        if not 200 <= answer.status_code < 300:
             complain(f"facechain-mock: the event of task {task.id} was answered with {answer.status_code}")
     except requests.RequestException as error:
         complain(f"facechain-mock: the event of task {task.id} did not get through: {error}")

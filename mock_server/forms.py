@@ -12,7 +12,7 @@ MOST_HEAD = 4_096
 def read_form(content_type: str, body: bytes) -> list[Part]:
     """The parts of a form in their order. Raises ValueError that says why it is none."""
     delimiter = b"\r\n--" + _boundary(content_type)
-    before, *pieces = (b"\r\n" + body).split(delimiter, MOST_PARTS + 2)
+    _, *pieces = (b"\r\n" + body).split(delimiter, MOST_PARTS + 2)
     if not pieces:
         raise ValueError("the boundary that Content-Type names does not stand in the body")
     end = next((at for at, piece in enumerate(pieces) if piece.startswith(b"--")), None)
@@ -30,7 +30,7 @@ def _boundary(content_type: str) -> bytes:
     boundary = options.get("boundary", "")
     if kind.lower() != "multipart/form-data" or not boundary:
         raise ValueError(f"Content-Type is {content_type[:100]!r}; it is multipart/form-data with a boundary")
-    return boundary.encode("utf-8", "replace")
+    return boundary.encode("latin-1", "replace")
 
 
 def _part(piece: bytes) -> Part:

@@ -175,10 +175,13 @@ class Server:
             wasyncore.close_all(self._map)
             why = f"cannot listen on {host} port {port}: {error.strerror or error}"
             raise OSError(error.errno, f"{why}; choose another with --port, or 0 for a free one") from error
+        except ValueError as error:
+            raise ValueError(f"host is {host!r}, which is no address or name of this machine") from error
         dispatcher.set_thread_count(THREADS)
         self._server.channel_class = _Channel
         self._server.spare = self._spare = _SpareThreads(self._server.task_dispatcher)
         self._thread: threading.Thread | None = None
+        self._has_begun = False
         self._stopping = False
         self._waking = threading.RLock()
         """Held while the trigger is pulled and while it is closed, which must not meet: its number may be reused."""
@@ -199,8 +202,12 @@ class Server:
 
     def run(self) -> None:
         """Serve in this thread until ``stop``."""
+        self._has_begun = True
         while not self._stopping:
             wasyncore.loop(map=self._map, use_poll=True, count=1)
+        self._close()
+
+    def _close(self) -> None:
         wasyncore.dispatcher.close(self._server)  # the port alone; its own ``close`` would close the trigger too
         for channel in list(self._server.active_channels.values()):
             channel.close()
@@ -211,12 +218,17 @@ class Server:
 
     def start(self) -> None:
         """Serve in a thread of its own until ``stop``."""
+        self._has_begun = True
         self._thread = threading.Thread(target=self.run, name=SERVER, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Close the port and every connection. Safe from any thread, from a signal handler, and once more."""
         self._stopping = True
+        if not self._has_begun:
+            self._has_begun = True
+            self._close()
+            return
         with self._waking:
             if self._map:  # not closed yet
                 self._server.trigger.pull_trigger()
@@ -263,7 +275,10 @@ def write_ready_file(path: str, server: Server, admin_token: str) -> None:
         "pid": os.getpid(),
     }
     draft = Path(f"{path}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise OSError(error.errno, f"cannot write the ready-file {path}: {error.strerror}") from error
     with open(descriptor, "w", encoding="utf-8") as file:
         json.dump(ready, file)
     draft.replace(path)

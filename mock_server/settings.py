@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from contracts import catalogue
 from mock_server.core.faults import Fault, fault_from_json
+from mock_server.core.model import LOOPBACK_NAMES
 from mock_server.core.plans import Plan, plan_from_json
 
 if sys.version_info >= (3, 11):
@@ -24,7 +25,6 @@ else:
 
 ENVIRONMENT_PREFIX = "FACECHAIN_MOCK_"
 CONFIG_FILE = "facechain-mock.toml"
-LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(?::\d{1,5})?")
 _ACCOUNT = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -72,11 +72,11 @@ class Settings:
         if self.public_base_url and not _ORIGIN.fullmatch(self.public_base_url):
             raise ValueError(f"public-base-url is {self.public_base_url!r}; it looks like http://host:port")
         if self.event_url is not None:
-            _require_event_url(self.event_url, LOOPBACK_HOSTS | set(self.allow_event_host))
+            _require_event_url(self.event_url, LOOPBACK_NAMES | set(self.allow_event_host))
         for account in self.api_key.values():
             if account and not _ACCOUNT.fullmatch(account):
                 raise ValueError("an account of api-key is not 1 to 64 letters, digits, dots, dashes or underscores")
-        if self.host not in LOOPBACK_HOSTS and not self.admin_token:
+        if self.host not in LOOPBACK_NAMES and not self.admin_token:
             raise ValueError(
                 f"host is {self.host}, which other machines may reach: choose an --admin-token first, "
                 "or stay on 127.0.0.1"

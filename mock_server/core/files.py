@@ -12,18 +12,19 @@ from mock_server.core import oss, pictures
 from mock_server.core.faults import KINDS
 from mock_server.core.gateway import Call, shown, worded
 from mock_server.core.model import Account, File, Part, VendorError
-from mock_server.core.scenarios import SCENARIO_HEADER
+from mock_server.core.scenarios import carried_by_headers
 from mock_server.core.tasks import REGION, page_asked, vendor_time
 
 PURPOSES = ("fine-tune", "file-extract", "batch")
 FIRST_NUMBER = 1_000_001
 MOST_NAME = 255
+MOST_DESCRIPTION = 1_000
 
 
 def upload(call: Call) -> dict[str, Any]:
     """``POST /api/v1/files``: each file is kept or refused by itself, inside a 200. Raises VendorError."""
     parts = _read_form(call)
-    texts = [part.text for part in parts if part.name == "descriptions"]
+    texts = [part.text[:MOST_DESCRIPTION] for part in parts if part.name == "descriptions"]
     purpose = next((part.text for part in parts if part.name == "purpose"), None)
     if purpose is not None and purpose not in PURPOSES:
         problem = f"is {shown(purpose)}; it is one of {', '.join(PURPOSES)}"
@@ -72,7 +73,8 @@ def _read_form(call: Call) -> list[Part]:
 
 def _quota(call: Call) -> dict[str, int]:
     """How many files and bytes the account may keep; a scenario may have it keep less."""
-    names = (call.key.scenario, call.request.headers.get(SCENARIO_HEADER) or call.world.scenario)
+    asked = carried_by_headers(call.request, call.terms.plan)
+    names = (call.key.scenario, call.world.scenario if asked is None else asked.scenario)
     call.trace.scenarios = tuple(name for name in names if name)
     rows = [catalogue.scenario(name).quota for name in call.trace.scenarios]
     return dict(next((row for row in rows if row is not None), catalogue.limits()["files"]))
@@ -96,7 +98,8 @@ def _refused(account: Account, quota: dict[str, int], part: Part) -> VendorError
 
 def _name(part: Part) -> str:
     """The file's own name, without the folders that some clients send along."""
-    return (part.filename or "").replace("\\", "/").rpartition("/")[2][:MOST_NAME] or "file"
+    name = (part.filename or "").replace("\\", "/").rpartition("/")[2][:MOST_NAME]
+    return "file" if name in ("", ".", "..") else name
 
 
 def _file(call: Call, account: Account, part: Part, description: str, purpose: str | None) -> File:

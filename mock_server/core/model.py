@@ -15,6 +15,9 @@ from mock_server.core.plans import Outcome, Plan
 MODEL = "facechain-generation"
 """The vendor's portrait model, the only one of the submission route."""
 
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+"""What this machine calls itself."""
+
 DETECTION_MODEL = "facechain-facedetect"
 TRAINING_MODEL = "facechain-finetune"
 

@@ -71,6 +71,7 @@ _REFUSALS = {
     ),
     "ServiceUnavailable": _Refusal(503, "Please reduce your request rate.", "0008-00000001"),
     "NoSuchKey": _Refusal(404, "The specified key does not exist.", "0026-00000001"),
+    "InvalidObjectName": _Refusal(400, "The specified object is not valid."),
     "EntityTooLarge": _Refusal(400, "Your proposed upload exceeds the maximum allowed object size."),
     "MalformedPOSTRequest": _Refusal(400, "The body of your POST request is not well-formed multipart/form-data."),
     "IncorrectNumberOfFilesInPOSTRequest": _Refusal(400, "POST requires exactly one file upload per request."),
@@ -152,11 +153,12 @@ def fetch(
             rule = fault.rule if fault.kind == "storage" else "link.busy"
             return no(rule, f"{fault.id} put this in on purpose")
     if found is None:
-        return no("link.object", "nothing of this session lies there" if bucket == FILE_BUCKET else _NO_PICTURE)
+        return no("link.object", _NO_FILE if bucket == FILE_BUCKET else _NO_PICTURE)
     return _object(found(), world, trace.at_ms, "image/jpeg" if bucket == RESULT_BUCKET else "application/octet-stream")
 
 
 _NO_PICTURE = "no task of this session has made this picture"
+_NO_FILE = "no file of this session lies there: it was deleted, or its content had to make room for later ones"
 
 
 def _object(content: bytes, world: World, now_ms: int, content_type: str) -> Reply:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import parse_qs
@@ -20,6 +21,11 @@ from mock_server.core.submission import MESSAGES
 from mock_server.core.tasks import vendor_time
 
 MOST_UPLOADS = 10_000
+MOST_KEY = 1_023
+"""Bytes of a key, as the storage has it."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ufffe\uffff]")
+
 OWN = "facechain-mock"
 """Under this name the policy says whom it was given to. The signature covers it like the rest."""
 
@@ -73,10 +79,11 @@ def _require_model(model: str) -> None:
 
 def _policy_text(call: Call, upload_dir: str, model: str) -> str:
     life_s = catalogue.limits()["upload_policy"][f"{call.terms.behaviours['policy-life']}_seconds"]
-    until = datetime.fromtimestamp(call.now_ms // 1000 + life_s, timezone.utc)
+    until_s, millis = divmod(call.now_ms + life_s * 1000, 1000)
+    until = datetime.fromtimestamp(until_s, timezone.utc)
     most = catalogue.limits()["upload_policy"]["max_file_size_mb"] * 1_048_576
     document = {
-        "expiration": until.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+        "expiration": f"{until:%Y-%m-%dT%H:%M:%S}.{millis:03d}Z",
         "conditions": [
             ["content-length-range", 0, most],
             ["starts-with", "$key", upload_dir],
@@ -135,8 +142,8 @@ def _read_policy(fields: dict[str, str], terms: Terms, trace: Trace) -> dict[str
     document: dict[str, Any] = json.loads(base64.b64decode(text))
     own = document[OWN]
     trace.account, trace.policy_age_ms = own["account"], trace.at_ms - own["made_ms"]
-    until = datetime.strptime(document["expiration"], "%Y-%m-%dT%H:%M:%S.000Z").replace(tzinfo=timezone.utc)
-    if trace.at_ms >= until.timestamp() * 1000:
+    until = datetime.strptime(document["expiration"], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
+    if trace.at_ms >= round(until.timestamp() * 1000):
         problem = f"expired {document['expiration']}; ask for a new one"
         raise oss.StorageError("AccessDenied", "policy.expiry", "form policy", problem, message=oss.POLICY_EXPIRED)
     return document
@@ -166,6 +173,9 @@ def _require_conditions(document: dict[str, Any], fields: dict[str, str], key: s
             ((name, wanted),) = condition.items()
             if sent.get(name) != wanted:
                 raise broken(condition, f"is {shown(sent.get(name))}; it is {wanted!r}", f"form {name}")
+        elif condition[0] == "starts-with" and (len(key.encode()) > MOST_KEY or _CONTROL.search(key)):
+            problem = f"is {shown(key)}; it is at most {MOST_KEY} bytes, without control characters"
+            raise oss.StorageError("InvalidObjectName", "policy.conditions", "form key", problem)
         elif condition[0] == "starts-with" and not (key.startswith(f"{condition[2]}/") and key != f"{condition[2]}/"):
             raise broken(condition, f"is {shown(key)}; it is upload_dir, a slash and a name", "form key")
         elif condition[0] == "content-length-range" and not condition[1] <= len(file.data) <= condition[2]:

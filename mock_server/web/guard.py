@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 from flask import current_app, g, jsonify, make_response, request
 from werkzeug.exceptions import HTTPException
 
+from mock_server.core.model import LOOPBACK_NAMES
 from mock_server.web.wire import MOST_BODY_BYTES, is_host
 
 GUARD = "facechain-guard"
 MOST_ERROR_TEXT = 1_000
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 OPEN_ENDPOINTS = frozenset({"control.health", "control.version"})
 
 

@@ -20,7 +20,7 @@ from mock_server.web.line import LINE, PoliteLine, troubled
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-MOST_BODY_BYTES = 1_048_576
+MOST_BODY_BYTES = int(catalogue.limits()["body_bytes"])
 MOST_FORM_BYTES = int(catalogue.limits()["upload_body_bytes"])
 SIMULATOR = "facechain-simulator"
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[(?P<v6>[0-9A-Fa-f:.]{2,45})\])(?::(?P<port>\d{1,5}))?")

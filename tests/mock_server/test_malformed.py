@@ -134,8 +134,8 @@ def posted(client: FlaskClient, body: bytes) -> Answer:
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Served]:
-    """A server without limits, for all tests of this file."""
-    app = create_app(Settings(limits="off", seed=5))
+    """A server without limits that takes any likeness, for all tests of this file."""
+    app = create_app(Settings(limits="off", seed=5, behaviour={"resource-check": "accept"}))
     with running(app) as server:
         yield Served(app, server)
 
