@@ -144,7 +144,7 @@ class TaskError(FaceChainError):
         self.task_id = task_id
 
 
-class PortraitFailed(TaskError):
+class TaskFailed(TaskError):
     """The task FAILED and costs nothing. The vendor may leave out ``code`` and ``message``."""
 
     def __init__(self, code: str | None, message: str | None, task_id: str) -> None:
@@ -152,8 +152,12 @@ class PortraitFailed(TaskError):
         self.code, self.message = code, message
 
 
-class TrainingFailed(PortraitFailed):
-    """The training FAILED and costs nothing; other photos may do."""
+class PortraitFailed(TaskFailed):
+    """No portrait came of the task."""
+
+
+class TrainingFailed(TaskFailed):
+    """No likeness came of the training; with other photos it may."""
 
 
 class TaskCanceled(TaskError):
@@ -285,7 +289,7 @@ class PortraitClient:
     def submit_training(self, photos: Sequence[str]) -> str:
         """Submit a training of photos by URL, link or file id; gives the job id. Raises as ``submit`` does."""
         body = {"model": TRAININGS, "training_file_ids": list(photos)}
-        return self._entered("/fine-tunes", _json(body), lambda since: self._look_for_job(body["training_file_ids"], since))
+        return self._entered("/fine-tunes", _json(body), lambda since: self._look_for_job(photos, since))
 
     def wait_for_likeness(self, job_id: str, *, deadline_s: float = 600.0, pause_s: float = JOB_PAUSE_S) -> str:
         """Look every ``pause_s`` until the training SUCCEEDED; gives the resource id of its likeness.
@@ -296,20 +300,24 @@ class PortraitClient:
         asked_id, asked_at = self._last_query
         if asked_id == job_id and self._now() - asked_at < pause_s:
             self._sleep(pause_s)
-        started, status = self._now(), None
+        started = self._now()
+        status: str | None = None
         while True:
             trouble: FaceChainError | None = None
             try:
                 job = self._queried(job_id, f"/fine-tunes/{_in_path(job_id)}")
-                status = _text(job.get("status")) or status
-                likeness = _likeness(job_id, job)
-            except (AnswerLost, RequestRefused) as error:
+            except AnswerLost as error:
+                trouble = error
+            except RequestRefused as error:
+                error.task_id = job_id
                 if not error.is_retryable:
                     raise
                 trouble = error
             else:
-                if likeness is not None:
-                    return likeness
+                status = _text(job.get("status")) or status
+                if status == "SUCCEEDED":
+                    return _likeness(job_id, job)
+                _raise_if_untrained(job_id, status, job)
             left_s = started + deadline_s - self._now()
             if left_s < 1:
                 raise DeadlinePassed(job_id, status) from trouble
@@ -438,23 +446,20 @@ class PortraitClient:
         filters = {"start_time": self._begin("/tasks", since).strftime("%Y%m%d%H%M%S"), "page_size": "100"}
         if isinstance(model, str):
             filters["model_name"] = model
-        return self._new(lambda: _ids(_rows(self._listed("/tasks", **filters)[0].get("data")), "task_id"))
+        return self._new(lambda: self._listed("/tasks", _tasks_in, **filters)[0])
 
     def _look_for_job(self, photos: Sequence[str], since: float) -> str | None:
         """The training of these photos that this client does not know and that came after ``since``, or None."""
         begin = f"{self._begin('/fine-tunes', since):%Y-%m-%d %H:%M:%S}"
 
-        def listed() -> list[str]:
-            content, _ = self._listed("/fine-tunes", page_size="100")
-            jobs = _rows(_object(content.get("output")).get("jobs"))
-            created = [job for job in jobs if (_text(job.get("create_time")) or "") >= begin]
-            return _ids([job for job in created if job.get("training_file_ids") == list(photos)], "job_id")
+        def ids_in(content: Mapping[str, Any]) -> list[str]:
+            return _jobs_in(content, photos, begin)
 
-        return self._new(listed)
+        return self._new(lambda: self._listed("/fine-tunes", ids_in, page_size="100")[0])
 
     def _begin(self, path: str, since: float) -> datetime:
         """The moment ``since`` in the vendor's time, a little earlier, by the date of its list."""
-        _, server_time = self._listed(path, page_size="1")
+        _, server_time = self._listed(path, lambda _: [], page_size="1")
         return (server_time - timedelta(seconds=self._now() - since + CLOCK_SLACK_S)).astimezone(VENDOR_ZONE)
 
     def _new(self, listed: Callable[[], list[str]]) -> str | None:
@@ -467,12 +472,14 @@ class PortraitClient:
                 return new[0]
         return None
 
-    def _listed(self, path: str, **filters: str) -> tuple[dict[str, Any], datetime]:
-        """A list, and the vendor's time. Raises SubmissionLost when the list cannot be had."""
+    def _listed(
+        self, path: str, ids_in: Callable[[Mapping[str, Any]], list[str]], **filters: str
+    ) -> tuple[list[str], datetime]:
+        """The ids in a list, and the vendor's time. Raises SubmissionLost when the list cannot be had."""
         for _ in self._tries(MOST_ATTEMPTS):
             try:
                 content, headers = self._call("GET", path, params=filters)
-                return content, _server_time(headers)
+                return ids_in(content), _server_time(headers)
             except (RequestRefused, AnswerLost) as error:
                 trouble = error
             if not trouble.is_retryable:
@@ -593,14 +600,76 @@ def _state(task_id: str, content: Mapping[str, Any]) -> TaskState:
     return TaskState(task_id, status, pictures, _text(output.get("code")), _text(output.get("message")), made, total)
 
 
+def _raise_if_untrained(job_id: str, status: str | None, job: Mapping[str, Any]) -> None:
+    if status == "FAILED":
+        raise TrainingFailed(_text(job.get("code")), _text(job.get("message")), job_id)
+    if status == "CANCELED":
+        raise TaskCanceled(job_id, "was cancelled")
+
+
+def _likeness(job_id: str, job: Mapping[str, Any]) -> str:
+    likeness = _text(job.get("finetuned_output"))
+    if likeness is None:
+        raise ResultsMissing(job_id, "succeeded, and its answer names no likeness")
+    return likeness
+
+
+def _faces(photos: Sequence[str], content: Mapping[str, Any]) -> list[Face]:
+    output = _object(content.get("output"))
+    found, reasons = output.get("is_face"), output.get("failed_reason")
+    if not isinstance(found, list) or len(found) != len(photos):
+        raise AnswerLost("the detection was not answered photo by photo")
+    told = reasons if isinstance(reasons, list) and len(reasons) == len(photos) else [None] * len(photos)
+    return [
+        Face(photo, is_face is True, _text(reason)) for photo, is_face, reason in zip(photos, found, told, strict=True)
+    ]
+
+
+def _json(body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """How a call sends ``body``; temporary uploads in it are to be resolved."""
+    data = json.dumps(dict(body), allow_nan=False)
+    resolved = {"X-DashScope-OssResourceResolve": "enable"} if '"oss://' in data else {}
+    return {"data": data, "headers": {"Content-Type": "application/json", **(headers or {}), **resolved}}
+
+
+def _form(content: Mapping[str, Any], name: str) -> tuple[str, dict[str, str]]:
+    """Where a file of this name goes under a policy, and the fields that it needs beside it."""
+    policy = _object(content.get("data"))
+    wanted = {
+        "OSSAccessKeyId": "oss_access_key_id",
+        "Signature": "signature",
+        "policy": "policy",
+        "x-oss-object-acl": "x_oss_object_acl",
+        "x-oss-forbid-overwrite": "x_oss_forbid_overwrite",
+    }
+    given = {field: _text(policy.get(of)) for field, of in wanted.items()}
+    host, folder = _text(policy.get("upload_host")), _text(policy.get("upload_dir"))
+    form = {field: value for field, value in given.items() if value is not None}
+    if host is None or folder is None or len(form) < len(wanted):
+        raise AnswerLost("the upload policy is not whole")
+    return host, {**form, "key": f"{folder}/{name}", "success_action_status": "200"}
+
+
 def _accepted(content: Mapping[str, Any]) -> str:
-    task_id = _text(_object(content.get("output")).get("task_id"))
+    output = _object(content.get("output"))
+    task_id = _text(output.get("task_id")) or _text(output.get("job_id"))
     if task_id is None:
         raise AnswerLost("the submission was answered without a task id")
     return task_id
 
 
-def _listed_ids(content: Mapping[str, Any]) -> list[str]:
+def _jobs_in(content: Mapping[str, Any], photos: Sequence[str], begin: str) -> list[str]:
+    """The trainings of these photos that are listed and were created at ``begin`` or later."""
+    rows = _object(content.get("output")).get("jobs")
+    if not isinstance(rows, list):
+        raise AnswerLost("the list of trainings has no jobs")
+    jobs = [_object(row) for row in rows]
+    same = [job for job in jobs if job.get("training_file_ids") == list(photos)]
+    new = [job for job in same if (_text(job.get("create_time")) or "") >= begin]
+    return [job_id for job in new if (job_id := _text(job.get("job_id"))) is not None]
+
+
+def _tasks_in(content: Mapping[str, Any]) -> list[str]:
     rows = content.get("data")
     if not isinstance(rows, list):
         raise AnswerLost("the list of tasks has no data")

@@ -215,9 +215,9 @@ def _contracts(flags: argparse.Namespace) -> int:
 
 
 def _version(_flags: argparse.Namespace) -> int:
-    from importlib.metadata import version
+    from mock_server.version import installed_version
 
-    print(f"facechain-mock {version('facechain-testkit')}")
+    print(f"facechain-mock {installed_version()}")
     return 0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed
@@ -47,7 +46,7 @@ def create_app(
     app.front = settings.front == "on"
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
-    app.config.update(VERSION=installed_version(), PROVIDE_AUTOMATIC_OPTIONS=False, DEBUG=False)
+    app.config.update(PROVIDE_AUTOMATIC_OPTIONS=False, DEBUG=False)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions[SIMULATOR] = simulator or create_simulator(settings, clock=clock, log=log)
     app.extensions[GUARD] = Guard(
@@ -93,13 +92,6 @@ def create_simulator(
         MemoryWorlds(settings.seed, settings.faults, settings.scenario),
         log,
     )
-
-
-def installed_version() -> str:
-    try:
-        return version("facechain-testkit")
-    except PackageNotFoundError:
-        return "0+uninstalled"
 
 
 def _unrouted(error: HTTPException) -> Response:

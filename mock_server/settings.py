@@ -26,6 +26,9 @@ else:
 ENVIRONMENT_PREFIX = "FACECHAIN_MOCK_"
 CONFIG_FILE = "facechain-mock.toml"
 _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(?::\d{1,5})?")
+_EVENT_URL = re.compile(r"[!-\[\]-~]+")
+"""Printable ASCII without a backslash, before and behind which clients see different hosts."""
+
 _ACCOUNT = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -72,7 +75,7 @@ class Settings:
         if self.public_base_url and not _ORIGIN.fullmatch(self.public_base_url):
             raise ValueError(f"public-base-url is {self.public_base_url!r}; it looks like http://host:port")
         if self.event_url is not None:
-            _require_event_url(self.event_url, LOOPBACK_NAMES | set(self.allow_event_host))
+            _require_event_url(self.event_url, LOOPBACK_NAMES | {name.lower() for name in self.allow_event_host})
         for account in self.api_key.values():
             if account and not _ACCOUNT.fullmatch(account):
                 raise ValueError("an account of api-key is not 1 to 64 letters, digits, dots, dashes or underscores")
@@ -171,6 +174,7 @@ def _require_event_url(url: str, hosts: Set[str]) -> None:
         parts = urlsplit(url)
         host = parts.hostname or ""
         is_sound = parts.scheme in ("http", "https") and host and (parts.port is None or parts.port > 0)
+        is_sound = is_sound and _EVENT_URL.fullmatch(url)
     except ValueError:
         is_sound, host = False, ""
     if not is_sound:

@@ -25,6 +25,7 @@ from mock_server.core.plans import plan_from_json, plan_to_json
 from mock_server.core.ports import World, settle_world
 from mock_server.core.scenarios import asked_from_json, asked_to_json
 from mock_server.core.tasks import vendor_time
+from mock_server.version import installed_version
 from mock_server.web.guard import guard, refusal, shortened
 from mock_server.web.wire import plain_request, simulator
 
@@ -75,7 +76,7 @@ def health() -> dict[str, Any]:
 
 @control.get("/version")
 def version() -> dict[str, Any]:
-    return {"name": "facechain-mock", "version": current_app.config["VERSION"], "api": "v1"}
+    return {"name": "facechain-mock", "version": installed_version(), "api": "v1"}
 
 
 @control.post("/reset")

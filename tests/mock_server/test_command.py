@@ -20,8 +20,8 @@ import pytest
 
 from contracts import catalogue
 from mock_server.__main__ import main
-from mock_server.app import installed_version
 from mock_server.settings import names
+from mock_server.version import installed_version
 
 STOPS_WITHIN_S = 1.0
 """The aim is 0.2 s, and here it takes a hundredth; a busy machine that runs tests side by side gets some slack."""

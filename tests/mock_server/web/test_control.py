@@ -9,7 +9,7 @@ import pytest
 from werkzeug.test import EnvironBuilder, TestResponse, run_wsgi_app
 
 from contracts import catalogue
-from mock_server.app import installed_version
+from mock_server.version import installed_version
 from mock_server.web.control import PREFIX
 from mock_server.web.guard import OPEN_ENDPOINTS
 from tests.conftest import HELD, HELD_PENDING, IMMEDIATE, PRESET, START_MS, TOKEN, Vendor
