@@ -12,7 +12,16 @@ from mock_server.core.gateway import Call, count, shown, worded
 from mock_server.core.journal import MOST_PICTURES
 from mock_server.core.model import DETECTION_MODEL, Account, VendorError
 
-_UNDETECTABLE = frozenset({"picture.format", "picture.bytes", "picture.resolution", "picture.download"})
+_UNDETECTABLE = frozenset(
+    {
+        "picture.download",
+        "upload.expiry",
+        "picture.known",
+        "picture.format",
+        "picture.bytes",
+        "picture.resolution",
+    }
+)
 """What is wrong with these is not the face; the vendor does not say how it answers."""
 
 
@@ -20,6 +29,7 @@ def detect(call: Call) -> dict[str, Any]:
     """``POST /api/v1/services/vision/facedetection/detect``. Raises VendorError."""
     _require_sync(call)
     submitted = submission.judged(call, DETECTION_MODEL)
+    call.trace.intent = submitted.intent
 
     def step(account: Account) -> list[VendorError | None]:
         limit = int(catalogue.limits()["models"][DETECTION_MODEL]["submissions_per_second"])

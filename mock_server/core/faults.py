@@ -168,7 +168,7 @@ class Faults:
             return []
         with self._lock:
             found = []
-            scope = moment.task_id if moment.stage in ("poll", "link") else moment.account
+            scope = moment.task_id if moment.stage in ("poll", "link") else f"{moment.account}:{moment.route}"
             for scenario in moment.scenarios:
                 for position, fault in enumerate(scenario_faults(scenario)):
                     if self._strikes(fault, f"{scenario}#{position}:{scope}", moment, kinds):
@@ -365,6 +365,8 @@ def _require_chance(fault: Fault) -> None:
         raise ValueError(
             f"a fault at stage {fault.stage} never meets {fault.route}, but {', '.join(_ROUTES_OF[fault.stage])}"
         )
+    if fault.kind in ALTERING and fault.route == "get_job":
+        raise ValueError(f"a fault of kind {fault.kind} alters what query_task answers, and nothing else")
     for name, stages in _KNOWN_AT.items():
         if getattr(fault, name) is not None and fault.stage not in stages:
             raise ValueError(f"fault.{name} is not known yet at stage {fault.stage}, but at {', '.join(stages)}")
@@ -373,11 +375,11 @@ def _require_chance(fault: Fault) -> None:
 
 
 _ROUTES_OF = {
-    "before": tuple(route for route in ROUTES if route != "fetch_picture"),
-    "submit": ("submit_portrait",),
-    "accepted": ("submit_portrait",),
-    "poll": ("query_task",),
-    "link": ("fetch_picture",),
+    "before": tuple(route for route in ROUTES if route not in ("fetch_picture", "fetch_file", "upload_object")),
+    "submit": ("submit_portrait", "detect_faces", "create_job", "upload_files"),
+    "accepted": ("submit_portrait", "create_job"),
+    "poll": ("query_task", "get_job"),
+    "link": ("fetch_picture", "fetch_file"),
 }
 _KNOWN_AT = {"account": STAGES[1:], "scenario": STAGES[1:], "task_id": STAGES[2:], "when": ("poll",)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from mock_server.core.faults import KINDS, ON_THE_WIRE, REFUSING, SPOILING
 from mock_server.core.gallery import Shown
 from mock_server.core.gateway import Call, count, shown, worded
 from mock_server.core.model import TRAINING_MODEL, Account, Job, Lane, Reply, TaskStatus, VendorError
+from mock_server.core.pictures import FINE
 from mock_server.core.plans import Outcome, Plan
 from mock_server.core.portraits import spoiled_plan
 from mock_server.core.scenarios import Asked, plan_of
@@ -22,6 +24,9 @@ from mock_server.core.tasks import page_asked, scenarios_met, vendor_time, whole
 
 CANCELING_MS = 1_000
 """How long a job that was running takes to stop."""
+
+_ATTEMPTS = 32
+"""So many ids of a minute are tried before those of the next one."""
 
 _LIVE = frozenset({"PENDING", "QUEUING", "RUNNING", "CANCELING"})
 
@@ -35,7 +40,7 @@ def create(call: Call) -> dict[str, Any]:
         limit = int(call.terms.behaviours["finetune-rps"])
         count(call, account, "jobs", rule="rate.jobs", limit=limit, what="trainings")
         job = _accept(call, account, submitted)
-        return job, _shown(call, account.trainings, job)
+        return job, _shown(call, job)
 
     job, output = call.change(step)
     submission.enter(call, submitted, job)
@@ -69,6 +74,7 @@ def _accept(call: Call, account: Account, submitted: Submission) -> Job:
         files=files,
         validation_files=tuple(submitted.content.get("validation_file_ids") or ()),
         hyper_parameters=submitted.content.get("hyper_parameters") or {},
+        waits=bool(account.trainings.queue),
     )
     account.trainings.add(job)
     return job
@@ -76,25 +82,31 @@ def _accept(call: Call, account: Account, submitted: Submission) -> Job:
 
 def _first_flaw(call: Call, account: Account, files: tuple[str, ...]) -> VendorError | None:
     """Why a picture among the files will not do. Raises VendorError when a file is none of the account's."""
-    flaws = []
-    for index, name in enumerate(files):
-        place = f"training_file_ids.{index}"
-        if "://" in name:
-            flaws.append(gallery.flaw(call, account, Shown(place, name, "detection"), TRAINING_MODEL))
-            continue
-        file = account.files.get(name)
-        if file is None:
-            near = catalogue.nearest(name, account.files)
+    given = [Shown(f"training_file_ids.{index}", name, "detection") for index, name in enumerate(files)]
+    for each in given:
+        if not _is_url(each.url) and each.url not in account.files:
+            near = catalogue.nearest(each.url, account.files)
             hint = f"nearest is {near!r}" if near else "upload it with POST /api/v1/files, or give a URL"
             raise VendorError(
                 "resource_not_exist",
                 rule="job.file.known",
-                place=place,
-                problem=f"{shown(name)} is no file of this account; {hint}",
+                place=each.place,
+                problem=f"{shown(each.url)} is no file of this account; {hint}",
             )
-        if file.picture.format != "ZIP":
-            flaws.append(gallery.flaw_of(call, file.picture, Shown(place, name, "detection")))
+    flaws = [_flaw(call, account, each) for each in given]
     return next((flaw for flaw in flaws if flaw is not None), None)
+
+
+def _is_url(name: str) -> bool:
+    return "://" in name
+
+
+def _flaw(call: Call, account: Account, given: Shown) -> VendorError | None:
+    """Why this file will not do. What is in a zip nobody looks at: its pictures count as fine ones."""
+    if _is_url(given.url):
+        return gallery.flaw(call, account, given, TRAINING_MODEL)
+    picture = account.files[given.url].picture
+    return gallery.flaw_of(call, FINE if picture.format == "ZIP" else picture, given)
 
 
 def _require_slot(call: Call, lane: Lane) -> None:
@@ -102,23 +114,30 @@ def _require_slot(call: Call, lane: Lane) -> None:
     if call.terms.behaviours["second-job"] == "reject" and lane.queue:
         problem = f"job {lane.queue[0].id} has not ended, and second-job=reject is chosen"
         raise VendorError("training_throttled", rule="job.running", problem=problem)
-    most = int(catalogue.limits()["models"][TRAINING_MODEL]["jobs_per_user"])
-    counted = sum(job.outcome is None or job.status == TaskStatus.SUCCEEDED for job in lane.tasks.values())
-    if call.terms.limits and counted >= most:
-        problem = f"{counted} jobs are running or have succeeded; {most} are allowed"
-        raise VendorError("training_quota", rule="job.quota", problem=problem)
+    if call.terms.limits:
+        _require_quota(lane)
     submission.make_room(lane, call.now_ms)
 
 
+def _require_quota(lane: Lane) -> None:
+    most = int(catalogue.limits()["models"][TRAINING_MODEL]["jobs_per_user"])
+    counted = sum(job.outcome is None or job.status == TaskStatus.SUCCEEDED for job in lane.tasks.values())
+    if counted >= most:
+        problem = f"{counted} jobs are running or have succeeded; {most} are allowed"
+        raise VendorError("training_quota", rule="job.quota", problem=problem)
+
+
 def _new_id(call: Call, lane: Lane) -> str:
-    """``ft-yyyyMMddHHmm-xxxx``, in the vendor's zone."""
-    minute = vendor_time(call.now_ms, millis=False)[:16]
-    day = "".join(digit for digit in minute if digit.isdigit())
+    """``ft-yyyyMMddHHmm-xxxx``, in the vendor's zone; a minute that is crowded lends from the next."""
     chance = random.Random(call.world.new_id())
-    while True:
-        job_id = f"ft-{day}-{chance.getrandbits(16):04x}"
-        if job_id not in lane.tasks:
-            return job_id
+
+    def tried() -> Iterator[str]:
+        for attempt in itertools.count():
+            minute = vendor_time(call.now_ms + attempt // _ATTEMPTS * 60_000, millis=False)[:16]
+            digits = "".join(digit for digit in minute if digit.isdigit())
+            yield f"ft-{digits}-{chance.getrandbits(16):04x}"
+
+    return next(job_id for job_id in tried() if job_id not in lane.tasks)
 
 
 def get(call: Call, job_id: str) -> dict[str, Any]:
@@ -129,7 +148,7 @@ def get(call: Call, job_id: str) -> dict[str, Any]:
         job = _known(call, account, job_id)
         call.strike_down("poll", REFUSING)
         lifecycle.look(account.trainings, job, call.now_ms)
-        return _shown(call, account.trainings, job)
+        return _shown(call, job)
 
     output = call.change(step)
     call.strike("poll", SPOILING + ON_THE_WIRE, status=output["status"])
@@ -155,21 +174,19 @@ def list_jobs(call: Call) -> dict[str, Any]:
     page_no, page_size = page_asked(given)
     model = given.get("model", TRAINING_MODEL)
 
-    def step(account: Account) -> list[dict[str, Any]]:
+    def step(account: Account) -> dict[str, Any]:
         lane = account.trainings
         lifecycle.settle_all(lane, call.now_ms)
-        jobs = [job for job in reversed(lane.tasks.values()) if isinstance(job, Job)]
-        return [_shown(call, lane, job) for job in jobs if model == TRAINING_MODEL]
+        jobs = [job for job in reversed(lane.tasks.values()) if isinstance(job, Job) and model == TRAINING_MODEL]
+        first = (page_no - 1) * page_size
+        return {
+            "page_no": page_no,
+            "page_size": page_size,
+            "total": len(jobs),
+            "jobs": [_shown(call, job) for job in jobs[first : first + page_size]],
+        }
 
-    jobs = call.change(step)
-    first = (page_no - 1) * page_size
-    output = {
-        "page_no": page_no,
-        "page_size": page_size,
-        "total": len(jobs),
-        "jobs": jobs[first : first + page_size],
-    }
-    return {"request_id": call.request_id, "output": output}
+    return {"request_id": call.request_id, "output": call.change(step)}
 
 
 def cancel(call: Call, job_id: str) -> dict[str, Any]:
@@ -182,7 +199,7 @@ def cancel(call: Call, job_id: str) -> dict[str, Any]:
         if lifecycle.cancel(job, call.now_ms):
             return
         if job.scheduled_ms is None or job.ended_ms is not None or job.canceled_ms is not None:
-            problem = f"the job is {_status(account.trainings, job)}; only one that has not ended can be cancelled"
+            problem = f"the job is {_status(job)}; only one that has not ended can be cancelled"
             raise VendorError("operation_unsupported", rule="job.cancel", place="path job_id", problem=problem)
         job.canceled_ms = call.now_ms
         until_ms = call.now_ms - job.scheduled_ms + CANCELING_MS
@@ -200,7 +217,7 @@ def delete(call: Call, job_id: str) -> dict[str, Any]:
         lane = account.trainings
         job = _known(call, account, job_id)
         lifecycle.settle_one(lane, job, call.now_ms)
-        status = _status(lane, job)
+        status = _status(job)
         if call.terms.behaviours["finetune-delete"] == "live" and status not in _LIVE:
             problem = f"the job is {status}; choose --behaviour finetune-delete=any to delete it all the same"
             raise VendorError("job_not_deletable", rule="job.delete", place="path job_id", problem=problem)
@@ -257,12 +274,10 @@ def _events(job: Job) -> Iterator[tuple[int, str]]:
         yield job.ended_ms, f"{level} - {job.status}" + (f": {failure['message']}" if failure else "")
 
 
-def _status(lane: Lane, job: Job) -> str:
+def _status(job: Job) -> str:
     if job.outcome is None and job.canceled_ms is not None:
         return "CANCELING"
-    if job.status == TaskStatus.PENDING and lane.queue and lane.queue[0] is not job:
-        return "QUEUING"
-    return job.status
+    return "QUEUING" if job.waits and job.status == TaskStatus.PENDING else job.status
 
 
 def _failure(job: Job) -> dict[str, str]:
@@ -271,9 +286,9 @@ def _failure(job: Job) -> dict[str, str]:
     return worded(job.outcome.error, dict(job.outcome.details))
 
 
-def _shown(call: Call, lane: Lane, job: Job) -> dict[str, Any]:
+def _shown(call: Call, job: Job) -> dict[str, Any]:
     """The job under ``output``, as the vendor shows it."""
-    status = _status(lane, job)
+    status = _status(job)
     likeness = {"finetuned_output": job.output, "model_name": job.output}
     is_named = call.terms.behaviours["finetune-output"] == "creation" or status == TaskStatus.SUCCEEDED
     number = call.key.account_number

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 
 from contracts import catalogue
 from mock_server.core import gateway, oss
@@ -17,10 +17,10 @@ def handle(simulator: Simulator, request: Request) -> Reply:
 
     The reply to a HEAD has the body that a GET would get: its length is told, and whoever sends it leaves it out.
     """
-    host = request.origin.partition("://")[2].partition(":")[0].lower().removesuffix(".")
     method = "GET" if request.method == "HEAD" else request.method
-    if host in oss.HOSTS:
-        return _stored(simulator, request, method, oss.HOSTS[host], request.path[1:])
+    bucket = _bucket_of(request.origin)
+    if bucket is not None:
+        return _stored(simulator, request, method, bucket, request.path[1:])
     bucket, _, key = request.path[1:].partition("/")
     if bucket in oss.HOSTS.values():
         return _stored(simulator, request, method, bucket, key)
@@ -34,6 +34,12 @@ def handle(simulator: Simulator, request: Request) -> Reply:
                 return simulator.answer(request, None, allowed=tuple(operations))
             return simulator.answer(request, operation, **found.groupdict())
     return simulator.answer(request, None)
+
+
+@lru_cache(maxsize=64)
+def _bucket_of(origin: str) -> str | None:
+    """The bucket that a host of the storage stands for."""
+    return oss.HOSTS.get(origin.partition("://")[2].partition(":")[0].lower().removesuffix("."))
 
 
 def _stored(simulator: Simulator, request: Request, method: str, bucket: str, key: str) -> Reply:

@@ -104,12 +104,8 @@ class Entry:
     status: int
     done_ms: int
     wire: str
-
-    @property
-    def size(self) -> int:
-        """Roughly how many bytes the entry takes."""
-        headers = sum([len(value) for _, value in self.headers])
-        return 600 + len(self.path) + len(self.query) + len(self.body) + headers + len(self.trace.problem)
+    size: int
+    """Roughly how many bytes the entry takes."""
 
 
 class Journal:
@@ -226,8 +222,8 @@ def _authorization(given: str, key_id: str | None) -> str:
 @lru_cache(maxsize=256)
 def _kept_headers(
     authorization: str, key_id: str | None, values: tuple[str | None, ...]
-) -> tuple[tuple[str, str], ...]:
-    """The headers to keep, without secrets; remembered, because a client sends the same ones each time."""
+) -> tuple[tuple[tuple[str, str], ...], int]:
+    """The headers to keep, without secrets, and their size; remembered, as a client sends the same ones each time."""
     named = zip(KEPT_HEADERS, values, strict=True)
     kept = [
         (name, _redacted(value[: 2 * MOST_TEXT], authorization)[:MOST_TEXT])
@@ -236,11 +232,12 @@ def _kept_headers(
     ]
     if authorization:
         kept.append(("authorization", _authorization(authorization, key_id)))
-    return tuple(kept)
+    return tuple(kept), sum(len(value) for _, value in kept)
 
 
+@lru_cache(maxsize=1024)
 def _redacted(text: str, authorization: str) -> str:
-    """``text`` without secrets, those among them that the request itself was authorized by."""
+    """``text`` without secrets, those among them that the request itself was authorized by; polls repeat their path."""
     for word in authorization.split():
         if len(word) >= _LEAST_KEY:
             text = text.replace(word, "[redacted]")
@@ -259,17 +256,22 @@ def _entry(trace: Trace, request: Request, reply: Reply, done_ms: int) -> Entry:
         trace.session = kept(trace.session)
     if trace.task_id:
         trace.task_id = kept(trace.task_id)
+    path, query = kept(request.path), kept(request.query) if request.query else ""
+    headers, header_bytes = _kept_headers(authorization, trace.key_id, tuple(map(request.headers.get, KEPT_HEADERS)))
+    body = b""
+    if request.body and not is_form(request):  # of a form just the size: it holds files, and the keys to upload them
+        text = request.body[: 2 * MOST_BODY_BYTES].decode("utf-8", "replace")
+        body = kept(text, MOST_BODY_BYTES).encode()
     return Entry(
         trace=trace,
         method=request.method[:20],
-        path=kept(request.path),
-        query=kept(request.query) if request.query else "",
-        headers=_kept_headers(authorization, trace.key_id, tuple(map(request.headers.get, KEPT_HEADERS))),
-        body=kept(request.body[: 2 * MOST_BODY_BYTES].decode("utf-8", "replace"), MOST_BODY_BYTES).encode()
-        if request.body and not is_form(request)
-        else b"",  # of a form just the size: it holds files, and the credentials of an upload
+        path=path,
+        query=query,
+        headers=headers,
+        body=body,
         body_bytes=len(request.body),
         status=reply.status,
         done_ms=done_ms,
         wire=reply.wire.kind or "latency" if reply.wire else "",
+        size=600 + len(path) + len(query) + len(body) + header_bytes + len(trace.problem),
     )

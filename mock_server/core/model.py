@@ -226,6 +226,8 @@ class Job(Task):
     """What it learns from: URLs and file ids."""
     hyper_parameters: Mapping[str, object] = field(default_factory=dict)
     validation_files: tuple[str, ...] = ()
+    waits: bool = False
+    """Whether another job held the slot when it was created: it is QUEUING until it runs."""
     canceled_ms: int | None = None
     """When a job that was running was told to stop; it is CANCELING until it has."""
 
@@ -288,6 +290,11 @@ class Account:
     uploads: dict[str, Upload] = field(default_factory=dict)
     unannounced: dict[str, Task] = field(default_factory=dict)
     """Tasks whose end somebody is to be told of."""
+
+    @property
+    def has_something(self) -> bool:
+        """Whether there is anything to lose: a task, a training, a file or an upload."""
+        return bool(self.portraits.tasks or self.trainings.tasks or self.files or self.uploads)
 
     def lane(self, task: Task) -> Lane:
         """Where a task of this kind is kept."""

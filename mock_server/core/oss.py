@@ -92,30 +92,36 @@ _EXPIRED = _Refusal(403, "Request has expired.", "0002-00000069")
 
 def link(call: Call, task: Task, number: int) -> str:
     """The signed link to picture ``number`` (from 1) of an ended task; the same each time it is asked for."""
-    ended_ms = task.ended_ms or 0
-    key = f"{call.key.account}/{_day(ended_ms // 86_400_000)}/{task.id}/{number}.jpg"
-    return f"{_bucket_url(call, RESULT_BUCKET)}/{key}{_signed(call, RESULT_BUCKET, key, ended_ms + life_ms())}"
+    base = _bucket_url(call.terms.public_base_url or call.request.origin, RESULT_BUCKET)
+    return _link(call.terms.seed, base, call.key.account, call.session, task.id, number, task.ended_ms or 0)
+
+
+@lru_cache(maxsize=4096)
+def _link(seed: int, base: str, account: str, session: str, task_id: str, number: int, ended_ms: int) -> str:
+    key = f"{account}/{_day(ended_ms // 86_400_000)}/{task_id}/{number}.jpg"
+    return f"{base}/{key}{_signed(seed, session, RESULT_BUCKET, key, ended_ms + life_ms())}"
 
 
 def file_link(call: Call, file: File) -> str:
     """The signed link to one of the account's files, good for 24 hours from this call."""
+    base = _bucket_url(call.terms.public_base_url or call.request.origin, FILE_BUCKET)
     key = f"api-fs/{call.key.account}/{file.key_id}/{file.id}/{file.name}"
-    signed = _signed(call, FILE_BUCKET, key, call.now_ms + FILE_LINK_MS)
-    return f"{_bucket_url(call, FILE_BUCKET)}/{quote(key)}{signed}&security-token=mock"
+    signed = _signed(call.terms.seed, call.session, FILE_BUCKET, key, call.now_ms + FILE_LINK_MS)
+    return f"{base}/{quote(key)}{signed}&security-token=mock"
 
 
 def upload_url(call: Call) -> str:
     """Where temporary uploads are posted to."""
     session = f"?x-mock-session={call.session}" if call.session else ""
-    return _bucket_url(call, FILE_BUCKET) + session
+    return _bucket_url(call.terms.public_base_url or call.request.origin, FILE_BUCKET) + session
 
 
-def _signed(call: Call, bucket: str, key: str, until_ms: int) -> str:
+def _signed(seed: int, session: str, bucket: str, key: str, until_ms: int) -> str:
     """The query of a link."""
     expires = str(-(-until_ms // 1000))
-    signature = _sign(call.terms.seed, bucket, key, expires).replace("+", "%2B").replace("/", "%2F").replace("=", "%3D")
-    session = f"&x-mock-session={call.session}" if call.session else ""
-    return f"?Expires={expires}&OSSAccessKeyId={ACCESS_KEY_ID}&Signature={signature}{session}"
+    signature = _sign(seed, bucket, key, expires).replace("+", "%2B").replace("/", "%2F").replace("=", "%3D")
+    shared = f"&x-mock-session={session}" if session else ""
+    return f"?Expires={expires}&OSSAccessKeyId={ACCESS_KEY_ID}&Signature={signature}{shared}"
 
 
 @lru_cache(maxsize=16)
@@ -231,11 +237,10 @@ def _host(bucket: str) -> str:
     return next(host for host, name in HOSTS.items() if name == bucket)
 
 
-def _bucket_url(call: Call, bucket: str) -> str:
-    origin = call.terms.public_base_url or call.request.origin
-    if _VENDOR_ORIGIN.fullmatch(origin):
-        return f"https://{_host(bucket)}"
-    return f"{origin}/{bucket}"
+@lru_cache(maxsize=256)
+def _bucket_url(origin: str, bucket: str) -> str:
+    """Where the bucket lies for a client that came by ``origin``."""
+    return f"https://{_host(bucket)}" if _VENDOR_ORIGIN.fullmatch(origin) else f"{origin}/{bucket}"
 
 
 def _sign(seed: int, bucket: str, key: str, expires: str) -> str:

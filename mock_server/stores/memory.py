@@ -86,9 +86,9 @@ class MemoryWorld:
             return step(found)
 
     def _make_room(self) -> None:
-        """Forget an account when there are too many: one without tasks, else the oldest."""
+        """Forget an account when there are too many: one without anything of its own, else the oldest."""
         if len(self._accounts) >= MOST_ACCOUNTS:
-            idle = (name for name, account in self._accounts.items() if not account.portraits.tasks)
+            idle = (name for name, account in self._accounts.items() if not account.has_something)
             del self._accounts[next(idle, next(iter(self._accounts)))]
 
     def accounts(self) -> list[str]:

@@ -209,8 +209,9 @@ def show_task(task_id: str) -> dict[str, Any]:
 @control.put("/tasks/<task_id>")
 def replan_task(task_id: str) -> dict[str, Any]:
     """``{"plan": {...}}``: another plan for a task that has not ended."""
-    plan = plan_from_json(_content().get("plan"), simulator().terms.plan)
+    given = _content().get("plan")
     account, task = _find(task_id)
+    plan = plan_from_json(given, simulator().terms.plans[task.model])
     _while_live(account, task, lambda: lifecycle.replan(task, plan))
     return show_task(task_id)
 
