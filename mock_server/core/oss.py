@@ -71,6 +71,7 @@ _REFUSALS = {
     ),
     "ServiceUnavailable": _Refusal(503, "Please reduce your request rate.", "0008-00000001"),
     "NoSuchKey": _Refusal(404, "The specified key does not exist.", "0026-00000001"),
+    "InvalidAccessKeyId": _Refusal(403, "The OSS Access Key Id you provided does not exist in our records."),
     "InvalidObjectName": _Refusal(400, "The specified object is not valid."),
     "EntityTooLarge": _Refusal(400, "Your proposed upload exceeds the maximum allowed object size."),
     "MalformedPOSTRequest": _Refusal(400, "The body of your POST request is not well-formed multipart/form-data."),

@@ -136,6 +136,9 @@ def _read_policy(fields: dict[str, str], terms: Terms, trace: Trace) -> dict[str
             raise oss.StorageError(
                 "AccessDenied", "policy.signature", f"form {name}", "is missing; the policy's answer has it"
             )
+    if fields["ossaccesskeyid"] != oss.ACCESS_KEY_ID:
+        problem = "is not the one that came with this policy"
+        raise oss.StorageError("InvalidAccessKeyId", "policy.signature", "form OSSAccessKeyId", problem)
     if not hmac.compare_digest(signature.encode(), _sign(terms.seed, text).encode()):
         problem = "is not the one that came with this policy"
         raise oss.StorageError("SignatureDoesNotMatch", "policy.signature", "form Signature", problem)

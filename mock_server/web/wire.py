@@ -34,7 +34,7 @@ def simulator() -> Simulator:
 
 def plain_request(environ: WSGIEnvironment | None = None) -> Request:
     """A request without Flask, the current one unless another is given. A body is read one byte past the limit."""
-    stream = request.stream if environ is None else get_input_stream(environ)
+    is_current = environ is None
     environ = request.environ if environ is None else environ
     headers = {_header_name(name): value for name, value in environ.items() if name[:5] == "HTTP_"}
     if "CONTENT_TYPE" in environ:
@@ -42,15 +42,16 @@ def plain_request(environ: WSGIEnvironment | None = None) -> Request:
     host = headers.get("host", "")
     if not is_host(host):
         host = f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
-    has_body = (
-        environ.get("CONTENT_LENGTH") or "HTTP_TRANSFER_ENCODING" in environ or environ.get("wsgi.input_terminated")
-    )
+    body = b""
+    if environ.get("CONTENT_LENGTH") or "HTTP_TRANSFER_ENCODING" in environ or environ.get("wsgi.input_terminated"):
+        stream = request.stream if is_current else get_input_stream(environ)
+        body = stream.read(_most_bytes(headers) + 1)
     return Request(
         method=environ["REQUEST_METHOD"].upper(),
         path="/" + environ.get("PATH_INFO", "").encode("latin-1").decode(errors="replace").lstrip("/"),
         query=environ.get("QUERY_STRING", ""),
         headers=headers,
-        body=stream.read(_most_bytes(headers) + 1) if has_body else b"",
+        body=body,
         origin=f"{environ['wsgi.url_scheme']}://{host}",
     )
 
