@@ -101,4 +101,4 @@ def _unrouted(error: HTTPException) -> Response:
     if request.path.startswith(gateway.PREFIX):
         methods = (error.valid_methods or ()) if isinstance(error, MethodNotAllowed) else ()
         return vendor_answer(None, allowed=tuple(method for method in methods if method != "HEAD"))
-    return ExactResponse(gateway.outside(wire.plain_request()))
+    return ExactResponse(wire.simulator().outside(wire.plain_request()))

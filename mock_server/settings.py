@@ -173,11 +173,10 @@ def _require_event_url(url: str, hosts: Set[str]) -> None:
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
-        is_sound = parts.scheme in ("http", "https") and host and (parts.port is None or parts.port > 0)
-        is_sound = is_sound and _EVENT_URL.fullmatch(url)
+        is_sound = parts.scheme in ("http", "https") and host != "" and (parts.port is None or parts.port > 0)
     except ValueError:
         is_sound, host = False, ""
-    if not is_sound:
+    if not is_sound or not _EVENT_URL.fullmatch(url):
         raise ValueError(f"event-url is {url!r}; it looks like http://127.0.0.1:9000/events")
     if host not in hosts:
         raise ValueError(

@@ -25,7 +25,7 @@ def handle(simulator: Simulator, request: Request) -> Reply:
     if bucket in oss.HOSTS.values():
         return _stored(simulator, request, method, bucket, key)
     if not request.path.startswith(gateway.PREFIX):
-        return gateway.outside(request)
+        return simulator.outside(request)
     for pattern, operations in _routes():
         found = pattern.fullmatch(request.path)
         if found is not None:
@@ -47,7 +47,7 @@ def _stored(simulator: Simulator, request: Request, method: str, bucket: str, ke
         return simulator.fetch(request, bucket, key)
     if method == "POST" and not key and bucket == oss.FILE_BUCKET:
         return simulator.upload(request)
-    return gateway.outside(request)
+    return simulator.outside(request)
 
 
 @cache

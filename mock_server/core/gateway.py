@@ -195,11 +195,16 @@ def worded(reason: str, details: Mapping[str, object]) -> dict[str, str]:
     return {"code": row.code, "message": row.message.format_map(defaultdict(lambda: "xxx", details))}
 
 
-def outside(request: Request) -> Reply:
-    """What stands outside the vendor's prefix: 404 and nothing else, rule ``gateway.prefix``; we say why."""
+def outside(request: Request) -> VendorError:
+    """Why a request outside the vendor's prefix leads nowhere."""
     problem = f"{shown(request.path)} lies outside {PREFIX}; a base URL ends in /api/v1"
-    reason = explanation(VendorError("not_found", rule="gateway.prefix", place="path", problem=problem))
-    return Reply(404, (("vary", "Accept-Encoding"), ("server", SERVER), ("x-mock-reason", reason)))
+    return VendorError("not_found", rule="gateway.prefix", place="path", problem=problem)
+
+
+def request_id(world: World) -> str:
+    """A fresh id of a request: like a UUID, with the vendor's 9 where the version stands."""
+    found = world.new_id()
+    return f"{found[:14]}9{found[15:]}"
 
 
 def explanation(error: VendorError) -> str:

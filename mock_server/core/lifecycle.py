@@ -88,9 +88,9 @@ def cancel(task: Task, now_ms: int) -> bool:
     return True
 
 
-def replan(task: Task, plan: Plan) -> None:
-    """Give a task that has not ended another plan, counted from its submission."""
-    task.plan, task.polls, task.released_ms = plan, 0, None
+def replan(task: Task, plan: Plan, now_ms: int) -> None:
+    """Give a task that has not ended another plan: counted from its submission, but nothing happens before now."""
+    task.plan, task.polls, task.released_ms, task.replanned_ms = plan, 0, None, now_ms
 
 
 def release(task: Task, now_ms: int) -> None:
@@ -105,6 +105,17 @@ def is_forgotten(task: Task, now_ms: int) -> bool:
     return task.expires and task.ended_ms is not None and now_ms - task.ended_ms >= retention_ms()
 
 
+def abandon_all(lane: Lane, now_ms: int) -> None:
+    """End every task of the lane that has not ended, as if it had been cancelled; then forget them all."""
+    settle_all(lane, now_ms)
+    for task in lane.tasks.values():
+        if task.ended_ms is None:
+            task.ended_ms, task.outcome = now_ms, CANCELED
+    lane.tasks.clear()
+    lane.queue.clear()
+    lane.slot_free_ms = 0
+
+
 def settle_alone(task: Task, now_ms: int, free_ms: int = 0) -> None:
     """Write down what time did to one task, which may run from ``free_ms`` on."""
     if task.ended_ms is not None:
@@ -112,12 +123,12 @@ def settle_alone(task: Task, now_ms: int, free_ms: int = 0) -> None:
     latest_ms = min(now_ms, _deadline_ms(task))
     if task.scheduled_ms is None:
         start_ms = _start_ms(task, free_ms, now_ms)
-        if start_ms is not None and start_ms <= latest_ms:
-            task.scheduled_ms = start_ms
+        if start_ms is not None and max(start_ms, task.replanned_ms) <= latest_ms:
+            task.scheduled_ms = max(start_ms, task.replanned_ms)
     if task.scheduled_ms is not None:
         end_ms = _end_ms(task, task.scheduled_ms, now_ms)
-        if end_ms is not None and end_ms <= latest_ms:
-            task.ended_ms, task.outcome = end_ms, _outcome(task)
+        if end_ms is not None and max(end_ms, task.replanned_ms) <= latest_ms:
+            task.ended_ms, task.outcome = max(end_ms, task.replanned_ms), _outcome(task)
     _time_out(task, now_ms)
 
 

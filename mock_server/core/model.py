@@ -185,6 +185,7 @@ class Task:
     waited_for: int = 0
     """How many queries in a row were of tasks that wait for this one."""
     released_ms: int | None = None
+    replanned_ms: int = 0
     scheduled_ms: int | None = None
     ended_ms: int | None = None
     outcome: Outcome | None = None

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 from mock_server.core.faults import Faults
 from mock_server.core.journal import Journal
 from mock_server.core.ledger import Ledger
-from mock_server.core.lifecycle import settle_all
+from mock_server.core.lifecycle import abandon_all, settle_all
 from mock_server.core.model import Account, Job, Task
 from mock_server.core.pictures import Picture
 from mock_server.core.scenarios import Asked
@@ -76,8 +76,6 @@ class World(Protocol):
 
     def clear_plans(self) -> None: ...
 
-    def clear_tasks(self) -> None: ...
-
     def new_id(self) -> str:
         """A fresh id in the form of a random UUID, from the session's own seed."""
         ...
@@ -127,6 +125,18 @@ def settle_world(world: World, now_ms: int) -> None:
     """Write down what time did to every task of every account."""
     for account in world.accounts():
         world.change(account, lambda owner: _settle(owner, now_ms))
+
+
+def clear_tasks(world: World, now_ms: int) -> None:
+    """Forget every task and training. Those that have not ended are cancelled, and so charged to nobody."""
+
+    def clear(owner: Account) -> None:
+        abandon_all(owner.portraits, now_ms)
+        abandon_all(owner.trainings, now_ms)
+        owner.unannounced.clear()
+
+    for account in world.accounts():
+        world.change(account, clear)
 
 
 def _settle(owner: Account, now_ms: int) -> None:

@@ -54,22 +54,29 @@ class Simulator:
         ``operation`` is an ``operationId``, or None when the path has none; then ``allowed`` are the
         methods the path does take. ``path`` holds the parameters read from the path.
         """
-        now_ms = self.clock.now_ms()
-        try:
-            session = gateway.session_of(request)
-        except VendorError as error:
-            return gateway.refused(error, self.worlds.open("").new_id(), self.terms, now_ms)
-        world = self.worlds.open(session)
-        trace = world.journal.begin(now_ms, session)
-        trace.operation = operation
-        request_id = world.new_id()
+        world, trace, wrong_session = self._begin(request, operation)
+        request_id = gateway.request_id(world)
         struck: list[Fault] = []
         try:
+            if wrong_session is not None:
+                raise wrong_session
             reply = self._served(request, world, trace, request_id, struck, allowed, path)
         except VendorError as error:
             trace.rule, trace.place, trace.problem, trace.error = error.rule, error.place, error.problem, error.reason
-            reply = gateway.refused(error, request_id, self.terms, now_ms)
+            reply = gateway.refused(error, request_id, self.terms, trace.at_ms)
         return self._finished(request, reply, world, trace, struck)
+
+    def _begin(self, request: Request, operation: str | None) -> tuple[World, Trace, VendorError | None]:
+        """The world of the request and a trace in its journal; with what is wrong with the session it names."""
+        now_ms, wrong = self.clock.now_ms(), None
+        try:
+            session = gateway.session_of(request)
+        except VendorError as error:
+            session, wrong = "", error
+        world = self.worlds.open(session)
+        trace = world.journal.begin(now_ms, session)
+        trace.operation = operation
+        return world, trace, wrong
 
     def _served(
         self,
@@ -108,7 +115,7 @@ class Simulator:
     def broken(self) -> Reply:
         """What is answered when the mock itself fails, so that nobody takes it for a refusal."""
         error = VendorError("internal_error", rule="mock.failure", problem="the mock has failed; its log says where")
-        return gateway.refused(error, self.worlds.open("").new_id(), self.terms, self.clock.now_ms())
+        return gateway.refused(error, gateway.request_id(self.worlds.open("")), self.terms, self.clock.now_ms())
 
     def fetch(self, request: Request, bucket: str, key: str) -> Reply:
         """What a link of the storage leads to, or the storage's refusal."""
@@ -129,13 +136,23 @@ class Simulator:
 
     def _stored(self, request: Request, operation: str, answer: Callable[[World, Trace, list[Fault]], Reply]) -> Reply:
         """A reply of the storage, which needs no key."""
-        now_ms = self.clock.now_ms()
-        try:
-            session = gateway.session_of(request)
-        except VendorError as error:
-            return oss.refused("link.object", f"{error.place} {error.problem}", self.worlds.open(""), now_ms)
-        world = self.worlds.open(session)
-        trace = world.journal.begin(now_ms, session)
-        trace.operation = operation
+        world, trace, wrong_session = self._begin(request, operation)
         struck: list[Fault] = []
-        return self._finished(request, answer(world, trace, struck), world, trace, struck)
+        if wrong_session is None:
+            reply = answer(world, trace, struck)
+        else:
+            trace.rule, trace.problem = "link.object", f"{wrong_session.place} {wrong_session.problem}"
+            reply = oss.refused(trace.rule, trace.problem, world, trace.at_ms)
+        return self._finished(request, reply, world, trace, struck)
+
+    def outside(self, request: Request) -> Reply:
+        """What is answered outside the vendor's prefix: 404 and nothing else, rule ``gateway.prefix``; we say why."""
+        world, trace, _ = self._begin(request, None)
+        error = gateway.outside(request)
+        trace.rule, trace.place, trace.problem = error.rule, error.place, error.problem
+        headers = (
+            ("vary", "Accept-Encoding"),
+            ("server", gateway.SERVER),
+            ("x-mock-reason", gateway.explanation(error)),
+        )
+        return self._finished(request, Reply(404, headers), world, trace, [])

@@ -11,7 +11,7 @@ from typing import TypeVar
 from mock_server.core.faults import Fault, Faults
 from mock_server.core.journal import Journal
 from mock_server.core.ledger import Ledger
-from mock_server.core.model import MODEL, Account, Job, Lane, Task
+from mock_server.core.model import MODEL, Account, Job, Task
 from mock_server.core.pictures import Picture
 from mock_server.core.scenarios import Asked
 
@@ -118,12 +118,6 @@ class MemoryWorld:
     def clear_plans(self) -> None:
         with self._lock:
             self._plans.clear()
-
-    def clear_tasks(self) -> None:
-        with self._lock:
-            for account in self._accounts.values():
-                account.portraits, account.trainings = Lane(), Lane()
-                account.unannounced.clear()
 
     def declare(self, url: str, picture: Picture) -> None:
         with self._lock:

@@ -22,7 +22,7 @@ from mock_server.core.ledger import ledger_to_json
 from mock_server.core.model import Account, Job, Task, VendorError
 from mock_server.core.pictures import picture_from_json, picture_to_json
 from mock_server.core.plans import plan_from_json, plan_to_json
-from mock_server.core.ports import World, settle_world
+from mock_server.core.ports import World, clear_tasks, settle_world
 from mock_server.core.scenarios import asked_from_json, asked_to_json
 from mock_server.core.tasks import vendor_time
 from mock_server.version import installed_version
@@ -91,7 +91,7 @@ def reset() -> dict[str, Any]:
 
 @control.post("/reset/tasks")
 def reset_tasks() -> dict[str, Any]:
-    _world().clear_tasks()
+    clear_tasks(_world(), simulator().clock.now_ms())
     return {"reset": "tasks"}
 
 
@@ -212,7 +212,7 @@ def replan_task(task_id: str) -> dict[str, Any]:
     given = _content().get("plan")
     account, task = _find(task_id)
     plan = plan_from_json(given, simulator().terms.plans[task.model])
-    _while_live(account, task, lambda: lifecycle.replan(task, plan))
+    _while_live(account, task, lambda: lifecycle.replan(task, plan, simulator().clock.now_ms()))
     return show_task(task_id)
 
 

@@ -274,14 +274,14 @@ def test_another_plan_counts_from_the_submission_and_starts_its_polls_again() ->
     task = submitted(account, plan(progression="polls", pending=5))
     for number in range(3):
         lifecycle.look(account, task, T0 + number)
-    lifecycle.replan(task, plan(progression="polls", pending=1, running=1))
+    lifecycle.replan(task, plan(progression="polls", pending=1, running=1), T0 + 3)
     seen = []
     for number in range(3):
         lifecycle.look(account, task, T0 + 10 + number)
         seen.append(task.status)
     assert seen == ["PENDING", "RUNNING", "SUCCEEDED"]
     other = submitted(account, plan(progression="hold"), at_ms=100)
-    lifecycle.replan(other, A_SECOND)
+    lifecycle.replan(other, A_SECOND, T0 + 200)
     assert [status_at(account, other, at_ms) for at_ms in (299, 300, 1_100)] == ["PENDING", "RUNNING", "SUCCEEDED"]
 
 
@@ -289,8 +289,20 @@ def test_another_plan_takes_no_running_task_back() -> None:
     account = Lane()
     task = submitted(account, plan(progression="hold"))
     assert status_at(account, task, 10) == "RUNNING"
-    lifecycle.replan(task, plan(progression="time", pending_ms=60_000, running_ms=500))
+    lifecycle.replan(task, plan(progression="time", pending_ms=60_000, running_ms=500), T0 + 10)
     assert [status_at(account, task, at_ms) for at_ms in (11, 499, 500)] == ["RUNNING", "RUNNING", "SUCCEEDED"]
+
+
+def test_another_plan_lets_nothing_happen_before_it_was_given() -> None:
+    lane = Lane()
+    task = submitted(lane, plan(progression="hold", **{"in": "PENDING"}))
+    lifecycle.replan(task, plan(progression="time", pending_ms=100, running_ms=200), T0 + 5_000)
+    assert [status_at(lane, task, at_ms) for at_ms in (5_000, 5_199, 5_200)] == ["RUNNING", "RUNNING", "SUCCEEDED"]
+    running = submitted(lane, plan(progression="hold"), at_ms=5_200)
+    assert status_at(lane, running, 9_000) == "RUNNING"
+    lifecycle.replan(running, plan(progression="time", running_ms=100), T0 + 9_000)
+    assert status_at(lane, running, 9_000) == "SUCCEEDED"
+    assert (times(task), times(running)) == ((5_000, 5_200), (5_200, 9_000))
 
 
 # -- outcomes ---------------------------------------------------------------------------------------------------------
@@ -353,7 +365,7 @@ def test_what_was_settled_stays_settled_in_its_times_too() -> None:
     task = submitted(account, A_SECOND)
     lifecycle.settle(account, T0 + 5_000)
     before = times(task)
-    lifecycle.replan(task, plan(progression="time", running_ms=9_000))
+    lifecycle.replan(task, plan(progression="time", running_ms=9_000), T0 + 5_000)
     assert not lifecycle.cancel(task, T0)
     assert (status_at(account, task, 0), times(task)) == ("SUCCEEDED", before)
     assert task.outcome == Outcome()

@@ -5,8 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from mock_server.core.model import Account, Task
+from mock_server.core.model import MODEL, TRAINING_MODEL, Account, Task
+from mock_server.core.pictures import FINE
 from mock_server.core.plans import Plan
+from mock_server.core.ports import clear_tasks
 from mock_server.core.scenarios import Asked
 from mock_server.stores import memory
 from mock_server.stores.memory import MemoryWorld, MemoryWorlds
@@ -105,14 +107,65 @@ def test_the_session_unused_longest_is_forgotten_first(worlds: MemoryWorlds, mon
     assert worlds.open("lost") is not lost
 
 
-def test_clearing_the_tasks_leaves_the_windows(worlds: MemoryWorlds) -> None:
+def test_clearing_the_tasks_leaves_the_windows_and_charges_nobody(worlds: MemoryWorlds) -> None:
     world = worlds.open("")
+    task = task_of("one")
+    task.plan = Plan("hold")
 
     def fill(account: Account) -> None:
-        account.portraits.tasks["one"] = task_of("one")
-        account.portraits.queue.append(account.portraits.tasks["one"])
+        account.portraits.add(task)
         account.admitted_ms, account.portraits.slot_free_ms = {"submissions": (5,)}, 9
 
     world.change("acme", fill)
-    world.clear_tasks()
+    clear_tasks(world, 100)
     assert world.change("acme", lambda account: account) == Account(admitted_ms={"submissions": (5,)})
+    assert (task.status, task.ended_ms, task.delivered) == ("CANCELED", 100, 0)
+
+
+def test_contents_are_kept_up_to_a_bound_and_belong_to_one_session(
+    worlds: MemoryWorlds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "MOST_CONTENT_BYTES", 10)
+    one, other = worlds.open(""), worlds.open("other")
+    one.keep("a", b"12345")
+    other.keep("a", b"1234")
+    assert (one.kept("a"), other.kept("a"), one.kept("b")) == (b"12345", b"1234", None)
+    one.keep("a", b"123456")  # the same name again takes the place of the first
+    assert (one.kept("a"), other.kept("a")) == (b"123456", b"1234")
+    one.keep("b", b"1")
+    assert (one.kept("a"), one.kept("b"), other.kept("a")) == (b"123456", b"1", None)
+    one.drop("b")
+    worlds.clear("")
+    assert (one.kept("a"), one.kept("b")) == (None, None)
+
+
+def test_more_than_there_is_room_for_is_not_kept(worlds: MemoryWorlds, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "MOST_CONTENT_BYTES", 10)
+    world = worlds.open("")
+    world.keep("small", b"1")
+    world.keep("large", b"12345678901")
+    assert (world.kept("small"), world.kept("large")) == (None, None)
+
+
+def test_plans_wait_for_the_submissions_that_they_are_for(worlds: MemoryWorlds) -> None:
+    world = worlds.open("")
+    for model in (TRAINING_MODEL, MODEL, TRAINING_MODEL):
+        world.queue_plan(Asked(Plan(running_ms=len(world.queued_plans())), model=model))
+    first = world.first_plan(MODEL)
+    assert first == Asked(Plan(running_ms=1), model=MODEL)
+    world.take_plan(MODEL)
+    assert world.first_plan(MODEL) is None
+    assert [asked.plan for asked in world.queued_plans()] == [Plan(running_ms=0), Plan(running_ms=2)]
+    world.take_plan(MODEL)
+    assert len(world.queued_plans()) == 2
+
+
+@pytest.mark.parametrize("what", ["declare", "add_resource"])
+def test_what_is_declared_is_bounded(worlds: MemoryWorlds, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    monkeypatch.setattr(memory, "MOST_DECLARED", 1)
+    world = worlds.open("")
+    given = (FINE,) if what == "declare" else ()
+    getattr(world, what)("one", *given)
+    getattr(world, what)("one", *given)
+    with pytest.raises(ValueError, match=r"^1 .* are declared already; clear them with DELETE "):
+        getattr(world, what)("two", *given)
