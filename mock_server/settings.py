@@ -221,7 +221,7 @@ def _names(value: Any) -> tuple[str, ...]:
         return (value,)
     if not isinstance(value, Sequence):
         raise ValueError("a list of names")
-    return tuple(str(each) for each in value)
+    return tuple(str(each).strip() for each in value)
 
 
 _LISTS = frozenset({"behaviour", "api_key", "workspace", "allow_host", "resource", "allow_event_host"})

@@ -105,17 +105,6 @@ def is_forgotten(task: Task, now_ms: int) -> bool:
     return task.expires and task.ended_ms is not None and now_ms - task.ended_ms >= retention_ms()
 
 
-def abandon_all(lane: Lane, now_ms: int) -> None:
-    """End every task of the lane that has not ended, as if it had been cancelled; then forget them all."""
-    settle_all(lane, now_ms)
-    for task in lane.tasks.values():
-        if task.ended_ms is None:
-            task.ended_ms, task.outcome = now_ms, CANCELED
-    lane.tasks.clear()
-    lane.queue.clear()
-    lane.slot_free_ms = 0
-
-
 def settle_alone(task: Task, now_ms: int, free_ms: int = 0) -> None:
     """Write down what time did to one task, which may run from ``free_ms`` on."""
     if task.ended_ms is not None:

@@ -8,8 +8,8 @@ from typing import Protocol, TypeVar
 from mock_server.core.faults import Faults
 from mock_server.core.journal import Journal
 from mock_server.core.ledger import Ledger
-from mock_server.core.lifecycle import abandon_all, settle_all
-from mock_server.core.model import Account, Job, Task
+from mock_server.core.lifecycle import settle_all
+from mock_server.core.model import Account, Job, Lane, Task
 from mock_server.core.pictures import Picture
 from mock_server.core.scenarios import Asked
 
@@ -127,12 +127,11 @@ def settle_world(world: World, now_ms: int) -> None:
         world.change(account, lambda owner: _settle(owner, now_ms))
 
 
-def clear_tasks(world: World, now_ms: int) -> None:
-    """Forget every task and training. Those that have not ended are cancelled, and so charged to nobody."""
+def clear_tasks(world: World) -> None:
+    """Forget every task and training; what they cost stays in the ledger as it stood."""
 
     def clear(owner: Account) -> None:
-        abandon_all(owner.portraits, now_ms)
-        abandon_all(owner.trainings, now_ms)
+        owner.portraits, owner.trainings = Lane(), Lane()
         owner.unannounced.clear()
 
     for account in world.accounts():

@@ -91,7 +91,7 @@ def reset() -> dict[str, Any]:
 
 @control.post("/reset/tasks")
 def reset_tasks() -> dict[str, Any]:
-    clear_tasks(_world(), simulator().clock.now_ms())
+    clear_tasks(_world())
     return {"reset": "tasks"}
 
 
