@@ -269,6 +269,8 @@ class PortraitClient:
             except _LINE_DIED as error:
                 problem = type(error).__name__
                 continue
+            except requests.RequestException as error:
+                raise UploadFailed(type(error).__name__) from error
             if reply.status_code in (200, 201, 204):
                 return f"oss://{form['key']}"
             problem = f"status {reply.status_code}: {reply.content[:200].decode('ascii', 'replace')}"
@@ -294,8 +296,8 @@ class PortraitClient:
     def wait_for_likeness(self, job_id: str, *, deadline_s: float = 600.0, pause_s: float = JOB_PAUSE_S) -> str:
         """Look every ``pause_s`` until the training SUCCEEDED; gives the resource id of its likeness.
 
-        Raises TrainingFailed or TaskCanceled when it ended otherwise, DeadlinePassed when it did not end, RequestRefused
-        when no look can help.
+        Raises TrainingFailed, TaskCanceled or ResultsMissing when it ended otherwise, DeadlinePassed when it did not
+        end, RequestRefused when no look can help.
         """
         asked_id, asked_at = self._last_query
         if asked_id == job_id and self._now() - asked_at < pause_s:
@@ -586,8 +588,7 @@ def _raise_if_ended(state: TaskState, *, may_lag: bool) -> None:
             raise TaskUnknown(state.task_id, "is not known to the vendor")
 
 
-def _state(task_id: str, content: Mapping[str, Any]) -> TaskState:
-    output = _object(content.get("output"))
+def _state(task_id: str, output: Mapping[str, Any]) -> TaskState:
     status = _text(output.get("task_status"))
     if status is None:
         raise AnswerLost(f"the answer about task {task_id} has no status")

@@ -17,7 +17,7 @@ from mock_server.core.findings import LOST_ON_THE_WIRE
 from mock_server.core.journal import Entry
 from mock_server.core.ledger import Line
 from mock_server.core.lifecycle import is_forgotten
-from mock_server.core.model import MODEL, Task, TaskStatus
+from mock_server.core.model import DETECTION_MODEL, MODEL, Task, TaskStatus
 
 KINDS_OF_ITEM = {
     "states": "states and endings of a task",
@@ -26,8 +26,28 @@ KINDS_OF_ITEM = {
     "answers": "odd answers",
     "limits": "limits",
     "lifetimes": "lifetimes",
+    "trainings": "states of a training",
+    "photos": "photos and files",
 }
 """The kinds of behaviour, the most common first."""
+
+PORTRAITS = "portraits"
+PARTS = {
+    "detect_faces": "detections",
+    "create_job": "trainings",
+    "list_jobs": "trainings",
+    "get_job": "trainings",
+    "delete_job": "trainings",
+    "cancel_job": "trainings",
+    "get_job_logs": "trainings",
+    "stream_job": "trainings",
+    "upload_files": "files",
+    "list_files": "files",
+    "get_file": "files",
+    "delete_file": "files",
+    "get_upload_policy": "uploads",
+}
+"""The parts of the vendor beside portraits, by their calls."""
 
 OTHER_STATUS = "other"
 """Stands for a status that the schema does not name."""
@@ -47,6 +67,9 @@ _ON_THE_LINE = {
     "empty": "the connection is closed without an answer to {}",
     "cut": "the answer to {} breaks off",
 }
+_OF_FILES = {"files.number": "photos.unkept", "files.space": "photos.unkept", "policy.expiry": "photos.policy"}
+"""The behaviours of files, by the rules that show them."""
+
 _ODD = {
     "backwards": "RUNNING again after SUCCEEDED",
     "lag": "UNKNOWN for a task that was just submitted",
@@ -56,12 +79,16 @@ _ODD = {
 
 @dataclass(frozen=True)
 class Item:
-    """One behaviour. ``how`` is a scenario, a line of code or an instruction that shows it to a client."""
+    """One behaviour. ``how`` is a scenario, a line of code or an instruction that shows it to a client.
+
+    ``part`` is the part of the vendor that has it; what nobody uses is missed by nobody.
+    """
 
     id: str
     kind: str
     label: str
     how: str
+    part: str = PORTRAITS
 
 
 @dataclass(frozen=True)
@@ -82,11 +109,13 @@ class Coverage:
 
 
 def coverage(summaries: Iterable[Mapping[str, Any]]) -> Coverage:
-    """What the tests behind these summaries have shown, all together."""
-    seen = {id_ for summary in summaries for ids in summary["shown"].values() for id_ in ids}
+    """What the tests behind these summaries have shown, all together, of the parts that they use."""
+    told = list(summaries)
+    seen = {id_ for summary in told for ids in summary["shown"].values() for id_ in ids}
+    used = {PORTRAITS} | {part for summary in told for part in summary.get("parts", ())}
     missing: dict[str, list[Item]] = defaultdict(list)
     for item in universe():
-        if item.id not in seen:
+        if item.id not in seen and item.part in used:
             missing[item.kind].append(item)
     return Coverage(
         shown=tuple(item for item in universe() if item.id in seen),
@@ -97,7 +126,12 @@ def coverage(summaries: Iterable[Mapping[str, Any]]) -> Coverage:
 @cache
 def universe() -> tuple[Item, ...]:
     """Every behaviour that the contract knows of and the mock can show."""
-    return (*_states(), *_errors(), *_lines(), *_odd_answers(), *_limits(), *_lifetimes())
+    return (*_states(), *_errors(), *_lines(), *_odd_answers(), *_limits(), *_lifetimes(), *_trainings(), *_photos())
+
+
+def parts_used(entries: Iterable[Entry]) -> list[str]:
+    """The parts of the vendor, beside portraits, that these requests are for."""
+    return sorted({PARTS[entry.trace.operation or ""] for entry in entries if entry.trace.operation in PARTS})
 
 
 def shown_by(
@@ -124,6 +158,12 @@ def shown_by(
             found.update(_shown_by_query(entry, tasks.get(entry.trace.task_id or "")))
             if "extra-fields" in kinds:
                 found.add("answers.extra-fields")
+        elif entry.trace.operation == "get_job" and "garbage" not in kinds:
+            found.add(f"trainings.{entry.trace.shown_status}")
+        elif entry.trace.refused:
+            found.add("photos.refused")
+        if entry.trace.rule in _OF_FILES:
+            found.add(_OF_FILES[entry.trace.rule])
     found.update(_going_back(entries))
     found.update(_waiting(entries, lines))
     shown: dict[str, list[str]] = {kind: [] for kind in KINDS_OF_ITEM}
@@ -157,6 +197,31 @@ def _states() -> Iterator[Item]:
         ("silent", "FAILED without code and message"),
     ):
         yield Item(f"states.failed-{name}", "states", label, _scenario_where(_fails(name)))
+
+
+def _trainings() -> Iterator[Item]:
+    how = {
+        "PENDING": 'facechain.plan_next_job(progression="polls", pending=1)',
+        "QUEUING": "create a second training while the first one runs, and look at the second",
+        "CANCELING": "cancel a training that runs, and look at it at once",
+        "SUCCEEDED": "look at a training until it has ended",
+        "CANCELED": "cancel a training that runs, and look at it a second later",
+    }
+    for row in catalogue.scenarios().values():
+        plan = row.training or {}
+        how.setdefault(str(_ending(plan).get("status") or plan.get("in")), f"scenario {row.name}")
+    for status in catalogue.schema("job")["$defs"]["job"]["properties"]["status"]["enum"]:
+        yield Item(f"trainings.{status}", "trainings", f"{status}, answered about a training", how[status], "trainings")
+
+
+def _photos() -> Iterator[Item]:
+    faceless = next(row.name for row in catalogue.scenarios().values() if row.pictures)
+    small = next(row.name for row in catalogue.scenarios().values() if row.quota)
+    minutes = int(catalogue.limits()["upload_policy"]["stated_seconds"]) // 60
+    yield Item("photos.refused", "photos", "detection refuses a photo", f"scenario {faceless}", "detections")
+    yield Item("photos.unkept", "photos", "a file is not kept, inside a 200", f"scenario {small}", "files")
+    late = f'facechain.clock.advance("{minutes}m") between the policy and the upload'
+    yield Item("photos.policy", "photos", "an upload policy has expired", late, "uploads")
 
 
 def _how_to_reach(status: TaskStatus) -> str:
@@ -215,15 +280,21 @@ def _reasons_of_fields() -> list[str]:
 
 
 @cache
-def _families() -> dict[str, _Family]:
-    """The family of every error whose status the paths of the contract may answer, by reason."""
-    statuses = {
+def _statuses(*parts: str) -> set[int]:
+    """The statuses that the operations of these parts may answer."""
+    return {
         int(status)
         for path in catalogue.openapi()["paths"].values()
         for operation in path.values()
-        if isinstance(operation, dict)
+        if isinstance(operation, dict) and PARTS.get(operation["operationId"], PORTRAITS) in parts
         for status in operation.get("responses", ())
     }
+
+
+@cache
+def _families() -> dict[str, _Family]:
+    """The family of every error whose status the paths of the contract may answer, by reason."""
+    statuses = _statuses(PORTRAITS, "trainings")
     accounts = {row.refuse for row in catalogue.scenarios().values() if row.refuse}
     of_fields = {catalogue.errors()[reason].status for reason in _reasons_of_fields()}
     return {
@@ -242,7 +313,10 @@ def _errors() -> Iterator[Item]:
         reasons = [reason for reason in reasons if _is_telling(reason)] or reasons
         codes = list(dict.fromkeys(catalogue.errors()[reason].code for reason in reasons))
         named = ", ".join(codes[:2]) + (", …" if len(codes) > 2 else "")
-        yield Item(family.id, "errors", f"{family.status} {named}: {verdict}", _how_to_refuse(reasons))
+        part, how = PORTRAITS, _how_to_refuse(reasons)
+        if family.status not in _statuses(PORTRAITS):
+            part, how = "trainings", "look at a training that there is not"
+        yield Item(family.id, "errors", f"{family.status} {named}: {verdict}", how, part)
     gateway = next(row.name for row in catalogue.scenarios().values() if _has_fault(row.name, "html"))
     yield Item("errors.502-html", "errors", "502 with an HTML page, from a gateway", f"scenario {gateway}")
 
@@ -312,14 +386,25 @@ def _limits() -> Iterator[Item]:
             f"more than {calls} queries a second are refused",
             f"query {calls + 1} times within a second",
         ),
+        "rate.detections": (
+            f"more than {limits['models'][DETECTION_MODEL]['submissions_per_second']} detections a second are refused",
+            f"detect {limits['models'][DETECTION_MODEL]['submissions_per_second'] + 1} times within a second",
+        ),
+        "rate.jobs": ("more trainings a second are refused than may be submitted", "train twice within a second"),
+        "rate.policies": (
+            f"more than {limits['upload_policies_per_second']} upload policies a second are refused",
+            f"ask for {limits['upload_policies_per_second'] + 1} upload policies within a second",
+        ),
         "concurrency.running": (
             "a second task waits as PENDING behind the first",
             "submit a second task while the first one runs, and query the second",
         ),
     }
+    parts = {"rate.detections": "detections", "rate.jobs": "trainings", "rate.policies": "uploads"}
     for id_, rule in catalogue.rules().items():
         if id_.startswith(("rate.", "concurrency.")):
-            yield Item(f"limits.{id_}", "limits", *words.get(id_, (rule.sentence.rstrip("."), f"break rule {id_}")))
+            label, how = words.get(id_, (rule.sentence.rstrip("."), f"break rule {id_}"))
+            yield Item(f"limits.{id_}", "limits", label, how, parts.get(id_, PORTRAITS))
 
 
 def _lifetimes() -> Iterator[Item]:
@@ -411,7 +496,10 @@ def _waiting(entries: Sequence[Entry], lines: Sequence[Line]) -> Iterator[str]:
         at_ms = entry.trace.at_ms
         account = lines[position].account
         if any(
-            line.account == account and line.task.queued and (line.task.ended_ms is None or line.task.ended_ms > at_ms)
+            line.account == account
+            and line.task.model == MODEL
+            and line.task.queued
+            and (line.task.ended_ms is None or line.task.ended_ms > at_ms)
             for line in lines[:position]
         ):
             yield "limits.concurrency.running"

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from contracts import catalogue
-from facechain_testkit.coverage import KINDS_OF_ITEM, Coverage, coverage, shown_by
-from facechain_testkit.report_page import clean, duration, money, numbers, page
+from facechain_testkit.coverage import KINDS_OF_ITEM, Coverage, coverage, parts_used, shown_by
+from facechain_testkit.report_page import clean, duration, money, numbers, page, tasks_and_trainings
 from mock_server.core.findings import LEVELS
 from mock_server.core.journal import Entry, entry_to_json
 from mock_server.core.ledger import Line
+from mock_server.core.model import MODEL, TRAINING_MODEL, Job
 
 if TYPE_CHECKING:
     from facechain_testkit.kit import Facechain
@@ -28,6 +29,7 @@ VERSION = 1
 MOST_REQUESTS = 500
 MOST_TASKS = 200
 MOST_FINDINGS = 200
+UPLOADING = ("upload_files", "upload_object")
 GRAVE = LEVELS[:2]
 """Levels that count as a failure of the test."""
 
@@ -38,6 +40,7 @@ class Totals:
 
     tests: int
     tasks: int
+    trainings: int
     requests: int
     price: float
     live_seconds: float
@@ -52,7 +55,8 @@ def summary_of(nodeid: str, kit: Facechain, *, is_marked: bool) -> dict[str, Any
     """What happened in one test, as plain JSON, since it travels between processes.
 
     ``requests``, ``tasks`` and ``findings`` hold the latest, first and gravest ones; ``counts`` tells how many there
-    were. ``shown`` holds the ids of the behaviours that the client was shown, by kind.
+    were. ``shown`` holds the ids of the behaviours that the client was shown, by kind, ``parts`` what it used of the
+    vendor beside portraits. A training stands among the tasks, with its model.
     """
     found = kit.findings()
     world = kit._world
@@ -66,10 +70,14 @@ def summary_of(nodeid: str, kit: Facechain, *, is_marked: bool) -> dict[str, Any
         "never_called": is_marked and not entries and not lines,
         "counts": {
             "requests": len(entries),
-            "tasks": len(lines),
+            "tasks": sum(line.task.model == MODEL for line in lines),
+            "trainings": sum(line.task.model == TRAINING_MODEL for line in lines),
+            "detections": sum(entry.trace.operation == "detect_faces" for entry in entries),
+            "uploads": sum(entry.trace.operation in UPLOADING for entry in entries),
             "findings": {level: sum(finding.level == level for finding in found) for level in LEVELS},
         },
         "ledger": {**{name: ledger[name] for name in totals}, "duplicates": len(ledger["duplicates"])},
+        "parts": parts_used(entries),
         "shown": shown_by(entries, lines, {str(fault["id"]): fault for fault in kit.faults}),
         "findings": [asdict(finding) for finding in found[:MOST_FINDINGS]],
         "tasks": [_task(line) for line in lines[:MOST_TASKS]],
@@ -88,6 +96,7 @@ def totals(summaries: Sequence[Mapping[str, Any]]) -> Totals:
     return Totals(
         tests=len(summaries),
         tasks=sum(summary["counts"]["tasks"] for summary in summaries),
+        trainings=sum(summary["counts"]["trainings"] for summary in summaries),
         requests=sum(summary["counts"]["requests"] for summary in summaries),
         price=round(sum(ledger["expected"] for ledger in ledgers), 2),
         live_seconds=sum(ledger["live_seconds"] for ledger in ledgers),
@@ -122,6 +131,7 @@ def _task(line: Line) -> dict[str, Any]:
     task = line.task
     return {
         "id": task.id,
+        "model": task.model,
         "style": task.style,
         "n": task.n,
         "status": task.status,
@@ -132,6 +142,7 @@ def _task(line: Line) -> dict[str, Any]:
         "submitted_ms": task.submitted_ms,
         "scheduled_ms": task.scheduled_ms,
         "ended_ms": task.ended_ms,
+        **({"photos": len(task.files)} if isinstance(task, Job) else {}),
     }
 
 
@@ -142,6 +153,8 @@ def _request(entry: Entry) -> dict[str, Any]:
     row: dict[str, Any] = {"number": entry.trace.number, **found}
     if entry.trace.shown_status is not None:
         row["shown"] = entry.trace.shown_status
+    if entry.trace.operation == "detect_faces" and entry.status == 200:
+        row["photos"], row["refused"] = len(entry.trace.pictures), len(entry.trace.refused)
     if "explanation" in shown:
         row["explanation"] = shown["explanation"]
     return row
@@ -150,12 +163,12 @@ def _request(entry: Entry) -> dict[str, Any]:
 def _terminal_lines(summaries: Sequence[Mapping[str, Any]], least: float | None) -> Iterator[str]:
     sums, cover = totals(summaries), coverage(summaries)
     yield (
-        f"{_count(sums.tests, 'test')} with the mock, {_count(sums.tasks, 'task')}, "
+        f"{_count(sums.tests, 'test')} with the mock, {tasks_and_trainings(sums.tasks, sums.trainings)}, "
         f"{_count(sums.requests, 'request')}, {_count(sums.grave_tests, 'test')} with findings"
     )
     yield (
         f"would have cost {money(sums.price)} CNY and {duration(sums.live_seconds)} live; cost nothing here"
-        if sums.tasks
+        if sums.tasks or sums.trainings
         else "nothing was submitted, so nothing would have been paid"
     )
     if sums.duplicates:

@@ -20,7 +20,7 @@ from contracts import catalogue
 from facechain_testkit.coverage import KINDS_OF_ITEM, Coverage, Item
 from mock_server.core.findings import LEVELS, LOST_ON_THE_WIRE
 from mock_server.core.lifecycle import retention_ms
-from mock_server.core.model import TaskStatus
+from mock_server.core.model import TRAINING_MODEL, TaskStatus
 
 if TYPE_CHECKING:
     from facechain_testkit.report import Totals
@@ -87,6 +87,11 @@ def _plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def tasks_and_trainings(tasks: int, trainings: int) -> str:
+    """How many of each; nothing is said of trainings when there are none."""
+    return ", ".join([_plural(tasks, "task"), *([_plural(trainings, "training")] if trainings else [])])
+
+
 # -- a test, made ready -----------------------------------------------------------------------------------------------
 
 
@@ -134,11 +139,12 @@ def _runs(requests: Iterable[Mapping[str, Any]]) -> list[_Run]:
     return runs
 
 
-_ALIKE = ("method", "path", "status", "task_id", "shown", "error", "rule", "wire", "faults", "explanation")
+_APART = ("number", "at_ms", "took_ms")
+"""What differs between requests that went just alike."""
 
 
-def _sameness(request: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(map(request.get, _ALIKE))
+def _sameness(request: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in request.items() if name not in _APART}
 
 
 class _Test:
@@ -244,7 +250,12 @@ def _header(sums: Totals, cover: Coverage, seed: int) -> str:
     mark = "bad" if sums.levels["must"] else "warn" if sums.grave_tests else "ok"
     found = ", ".join(f"{number:,} {level}" for level, number in sums.levels.items() if number) or "none"
     tiles = [
-        ("Tests", f"{sums.tests:,}", f"{_plural(sums.tasks, 'task')}, {_plural(sums.requests, 'request')}", ""),
+        (
+            "Tests",
+            f"{sums.tests:,}",
+            f"{tasks_and_trainings(sums.tasks, sums.trainings)}, {_plural(sums.requests, 'request')}",
+            "",
+        ),
         ("Findings", f"{sum(sums.levels.values()):,}", found, mark),
         ("Live price", f"{money(sums.price)} <small>CNY</small>", f"and {duration(sums.live_seconds)} of waiting", ""),
         (
@@ -318,6 +329,8 @@ def _behaviour(cover: Coverage) -> str:
         shown = [item for item in cover.shown if item.kind == kind]
         missing = cover.missing.get(kind, ())
         total = len(shown) + len(missing)
+        if total == 0:
+            continue
         listed = "".join(_missing_item(item) for item in missing)
         listed += "".join(f'<li class="yes">{_text(item.label)}</li>' for item in shown)
         blocks.append(
@@ -374,8 +387,10 @@ def _test(test: _Test, most: _Most, *, is_open: bool) -> str:
         badges = '<span class="badge never">never called</span>'
     path, _, name = summary["test"].rpartition("::")
     place = f'<span class="path">{_text(path)}</span>' if path else ""
-    sums = [_plural(counts["tasks"], "task"), _plural(counts["requests"], "request")]
-    sums += [f"{money(summary['ledger']['expected'])} CNY"] if counts["tasks"] else []
+    sums = [tasks_and_trainings(counts["tasks"], counts["trainings"])]
+    sums += [_plural(counts[f"{noun}s"], noun) for noun in ("detection", "upload") if counts[f"{noun}s"]]
+    sums += [_plural(counts["requests"], "request")]
+    sums += [f"{money(summary['ledger']['expected'])} CNY"] if counts["tasks"] + counts["trainings"] else []
     runs = test.kept(most.rows)
     content = (
         _findings(test, runs, most.findings) + _timeline(test, runs, most.lanes) + _table(test, runs)
@@ -469,6 +484,10 @@ def _told(request: Mapping[str, Any]) -> str:
     wire = request.get("wire")
     if request["status"] == 200 and request.get("operation") == "submit_portrait":
         parts.append(f"task {_text(str(request.get('task_id'))[:8])} accepted")
+    if request["status"] == 200 and request.get("operation") == "create_job":
+        parts.append(f"training {_text(request.get('task_id'))} accepted")
+    if "refused" in request:
+        parts.append(f"{request['refused']} of {_plural(request['photos'], 'photo')} refused")
     if wire:
         parts.append(f'<b class="bad">{_text(_LINE_WORDS.get(wire, wire))}</b>')
     error = catalogue.errors().get(request.get("error", ""))
@@ -484,6 +503,7 @@ def _told(request: Mapping[str, Any]) -> str:
 # -- the picture ------------------------------------------------------------------------------------------------------
 
 _STYLES = {"PENDING": "pe", "RUNNING": "ru", "SUCCEEDED": "su", "FAILED": "fa", "CANCELED": "ca", "UNKNOWN": "un"}
+_CANCELLING = ("cancel_task", "cancel_job", "delete_job")
 _GUTTER = 196
 _WIDTH = 1080
 _LANE = 34
@@ -544,6 +564,8 @@ def _moments(task: Mapping[str, Any]) -> tuple[int | None, int | None, int | Non
 
 
 def _is_forgotten_by(task: Mapping[str, Any], at_ms: int) -> bool:
+    if task["model"] == TRAINING_MODEL:
+        return False
     return task["ended_ms"] is not None and task["ended_ms"] + retention_ms() <= at_ms
 
 
@@ -560,7 +582,8 @@ def _timeline(test: _Test, runs: Sequence[_Run], most: int) -> str:
     parts += [_tick(test, axis, run, top) for run in runs]
     parts.append("".join(_scale(test, axis, top + 46)))
     height = top + 66
-    left = test.summary["counts"]["tasks"] - len(lanes)
+    counts = test.summary["counts"]
+    left = counts["tasks"] + counts["trainings"] - len(lanes)
     rest = f'<p class="rest">{_plural(left, "more task")} in findings.json.</p>' if left > 0 else ""
     said = f"{_plural(len(lanes), 'task')} and {_plural(len(runs), 'request')} on an axis of time"
     return (
@@ -573,7 +596,7 @@ def _lane(task: Mapping[str, Any], y: int, axis: _Axis, runs: Sequence[_Run]) ->
     submitted, scheduled, ended = _moments(task)
     of_task = [run for run in runs if run.first.get("task_id") == task["id"]]
     submission = next((run for run in of_task if run.first["number"] == task["request"]), None)
-    polls = [run for run in of_task if run.first["operation"] == "query_task"]
+    polls = [run for run in of_task if run.first["operation"] in ("query_task", "get_job")]
     started_by = next((run for run in polls if run.first["at_ms"] == scheduled and _says_more(run, "PENDING")), None)
     ended_by = next((run for run in of_task if run.first["at_ms"] == ended and _ends(run, task)), None)
     start = axis.of_moment(submitted or 0, submission)
@@ -592,11 +615,17 @@ def _lane(task: Mapping[str, Any], y: int, axis: _Axis, runs: Sequence[_Run]) ->
         bars += f'<path class="tail {style}" d="M{end} {y + 16}H{forgotten}"/><circle class="{style}" '
         bars += f'cx="{end}" cy="{y + 16}" r="6"/>'
     twice = ", paid twice" if task.get("repeats") else ""
-    title = f"{task['style'] or 'portrait'} × {task['n']}"
+    is_training = task["model"] == TRAINING_MODEL
+    title = f"training of {_plural(task['photos'], 'photo')}" if is_training else _title(task)
+    id_ = task["id"] if is_training else task["id"][:8]
     return (
         f'<g><text x="0" y="{y + 13}">{_text(title, 26)}</text><text class="dim" x="0" y="{y + 27}">'
-        f"{_text(task['id'][:8])} {_text(task['status'], 12)}{twice}</text>{bars}</g>"
+        f"{_text(id_, 24)} {_text(task['status'], 12)}{twice}</text>{bars}</g>"
     )
+
+
+def _title(task: Mapping[str, Any]) -> str:
+    return f"{task['style'] or 'portrait'} × {task['n']}"
 
 
 def _says_more(run: _Run, than: str) -> bool:
@@ -604,7 +633,7 @@ def _says_more(run: _Run, than: str) -> bool:
 
 
 def _ends(run: _Run, task: Mapping[str, Any]) -> bool:
-    return bool(run.first.get("shown") == task["status"] or run.first["operation"] == "cancel_task")
+    return bool(run.first.get("shown") == task["status"] or run.first["operation"] in _CANCELLING)
 
 
 def _bar(style: str, word: str, start: int, end: int, y: int) -> str:

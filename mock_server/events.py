@@ -15,6 +15,8 @@ from mock_server.core.simulator import Simulator
 
 LOOK_S = 0.05
 PATIENCE_S = 5
+FAREWELL_S = 0.5
+"""So long may a stop take that comes while an event is posted."""
 
 
 def require_events_sdk() -> None:
@@ -39,6 +41,7 @@ def announcing(simulator: Simulator, url: str | None, complain: Callable[[str], 
     def watch() -> None:
         while not is_over.wait(LOOK_S):
             post_events(simulator, url, complain or _complain)
+        post_events(simulator, url, complain or _complain)  # what ended since the last look
 
     thread = threading.Thread(target=watch, name="facechain-events", daemon=True)
     thread.start()
@@ -46,7 +49,7 @@ def announcing(simulator: Simulator, url: str | None, complain: Callable[[str], 
         yield
     finally:
         is_over.set()
-        thread.join(PATIENCE_S)
+        thread.join(FAREWELL_S)
 
 
 def _complain(text: str) -> None:

@@ -12,15 +12,20 @@ MOST_HEAD = 4_096
 def read_form(content_type: str, body: bytes) -> list[Part]:
     """The parts of a form in their order. Raises ValueError that says why it is none."""
     delimiter = b"\r\n--" + _boundary(content_type)
-    _, *pieces = (b"\r\n" + body).split(delimiter, MOST_PARTS + 2)
-    if not pieces:
+    at = -2 if body.startswith(delimiter[2:]) else body.find(delimiter)
+    if at == -1:
         raise ValueError("the boundary that Content-Type names does not stand in the body")
-    end = next((at for at, piece in enumerate(pieces) if piece.startswith(b"--")), None)
-    if end is None and len(pieces) <= MOST_PARTS:
-        raise ValueError("it breaks off before its last boundary, the one with -- behind it")
-    if end is None or end > MOST_PARTS:
-        raise ValueError(f"it has more than {MOST_PARTS} parts")
-    return [_part(piece) for piece in pieces[:end]]
+    parts: list[Part] = []
+    at += len(delimiter)
+    while not body.startswith(b"--", at):
+        end = body.find(delimiter, at)
+        if end < 0:
+            raise ValueError("it breaks off before its last boundary, the one with -- behind it")
+        if len(parts) == MOST_PARTS:
+            raise ValueError(f"it has more than {MOST_PARTS} parts")
+        parts.append(_part(body, at, end))
+        at = end + len(delimiter)
+    return parts
 
 
 def _boundary(content_type: str) -> bytes:
@@ -33,17 +38,18 @@ def _boundary(content_type: str) -> bytes:
     return boundary.encode("latin-1", "replace")
 
 
-def _part(piece: bytes) -> Part:
+def _part(body: bytes, start: int, end: int) -> Part:
+    """The part from behind one boundary to the next."""
     from werkzeug.http import parse_options_header
 
-    end = piece.find(b"\r\n\r\n", 0, MOST_HEAD)
-    line, *lines = piece[: max(end, 0)].split(b"\r\n")
-    if end < 0 or line.strip(b" \t"):
+    blank = body.find(b"\r\n\r\n", start, min(end, start + MOST_HEAD))
+    line, *lines = body[start : max(blank, start)].split(b"\r\n")
+    if blank < 0 or line.strip(b" \t"):
         raise ValueError(f"a part does not begin with headers and an empty line, within {MOST_HEAD} bytes")
     for header in lines:
         name, _, value = header.partition(b":")
         if name.strip().lower() == b"content-disposition":
             _, options = parse_options_header(value.decode("utf-8", "replace"))
             if "name" in options:
-                return Part(options["name"], options.get("filename"), piece[end + 4 :])
+                return Part(options["name"], options.get("filename"), body[blank + 4 : end])
     raise ValueError("a part has no name: no Content-Disposition header that gives one")

@@ -50,6 +50,7 @@ class _Line(asyncio.Transport):
         self._clock = clock
         self._timeout = timeout
         self._received = bytearray()
+        self._head: _Head | None = None
         self._is_served = False
         self._is_lost = False
         self._is_told_to_continue = False
@@ -57,14 +58,18 @@ class _Line(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
         self._received += data
-        if b"\r\n\r\n" not in self._received:
-            return
-        head, rest = _split(bytes(self._received))
-        if head.expects_continue and not rest and not self._is_told_to_continue:
+        if self._head is None:
+            end = self._received.find(b"\r\n\r\n")
+            if end < 0:
+                return
+            self._head = _read_head(bytes(self._received[:end]))
+            del self._received[: end + 4]
+        head = self._head
+        if head.expects_continue and not self._received and not self._is_told_to_continue:
             self._is_told_to_continue = True
             self._loop.call_soon(self._protocol.data_received, b"HTTP/1.1 100 Continue\r\n\r\n")
             return
-        body = _body_in(head, rest)
+        body = _body_in(head, self._received)
         if body is not None:
             self._received.clear()
             self._loop.call_soon(self._answer, head, body)
@@ -167,32 +172,34 @@ class _Head:
         return next((value for name, value in self.headers if name.lower() == wanted), "")
 
 
-def _split(data: bytes) -> tuple[_Head, bytes]:
-    """The head of a request, which has come in whole, and what follows it."""
-    head, _, rest = data.partition(b"\r\n\r\n")
-    first, *lines = head.decode("latin-1").split("\r\n")
+def _read_head(data: bytes) -> _Head:
+    """The first lines of a request."""
+    first, *lines = data.decode("latin-1").split("\r\n")
     method, target, _ = first.split(" ", 2)
     headers = [(name.strip(), value.strip()) for name, _, value in (line.partition(":") for line in lines)]
-    return _Head(method, target, headers), rest
+    return _Head(method, target, headers)
 
 
-def _body_in(head: _Head, rest: bytes) -> bytes | None:
+def _body_in(head: _Head, rest: bytearray) -> bytes | None:
     """The body that has come in, None as long as it is not whole."""
     if head.value("transfer-encoding").lower() == "chunked":
-        return _unchunked(rest)
+        return _unchunked(rest) if rest.endswith(b"0\r\n\r\n") else None
     length = int(head.value("content-length") or 0)
-    return rest[:length] if len(rest) >= length else None
+    return bytes(rest[:length]) if len(rest) >= length else None
 
 
-def _unchunked(rest: bytes) -> bytes | None:
-    body = b""
+def _unchunked(rest: bytearray) -> bytes | None:
+    """The chunks together, None when the last is not there yet."""
+    body = bytearray()
+    start = 0
     while True:
-        size, line_end, rest = rest.partition(b"\r\n")
-        if not line_end:
+        line_end = rest.find(b"\r\n", start)
+        if line_end < 0:
             return None
-        length = int(size.split(b";")[0], 16)
+        length = int(rest[start:line_end].split(b";")[0], 16)
         if length == 0:
-            return body
-        if len(rest) < length + 2:
+            return bytes(body)
+        start = line_end + 2 + length + 2
+        if len(rest) < start:
             return None
-        body, rest = body + rest[:length], rest[length + 2 :]
+        body += rest[line_end + 2 : start - 2]

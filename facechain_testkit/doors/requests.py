@@ -156,6 +156,7 @@ def _incremented(retries: Retry, request: Any, error: HTTPError) -> Retry:
 def _body(body: Any) -> bytes:
     if body is None:
         return b""
+    body = body.read() if hasattr(body, "read") else body
     if isinstance(body, str):
         return body.encode()
     return bytes(body) if isinstance(body, bytes | bytearray | memoryview) else b"".join(body)

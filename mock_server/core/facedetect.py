@@ -25,6 +25,10 @@ _UNDETECTABLE = frozenset(
 """What is wrong with these is not the face; the vendor does not say how it answers."""
 
 
+_UNSEEN = frozenset({"picture.download", "upload.expiry"})
+"""Such a picture was not looked at; for another model, or uploaded anew, it may do."""
+
+
 def detect(call: Call) -> dict[str, Any]:
     """``POST /api/v1/services/vision/facedetection/detect``. Raises VendorError."""
     _require_sync(call)
@@ -41,7 +45,8 @@ def detect(call: Call) -> dict[str, Any]:
         images = submitted.content["input"]["images"]
         listed = [Shown(f"input.images.{index}", url, "detection") for index, url in enumerate(images)]
         flaws = [gallery.flaw(call, account, picture, DETECTION_MODEL) for picture in listed]
-        refused = [picture for picture, flaw in zip(listed, flaws, strict=True) if flaw is not None]
+        seen = zip(listed, flaws, strict=True)
+        refused = [picture for picture, flaw in seen if flaw is not None and flaw.rule not in _UNSEEN]
         call.trace.refused = tuple(gallery.digest(picture.url) for picture in refused[:MOST_PICTURES])
         return flaws
 

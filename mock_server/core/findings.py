@@ -151,10 +151,13 @@ def _expired_links(entries: Sequence[Entry], _lines: Sequence[Line]) -> Iterator
 def _tasks_left(entries: Sequence[Entry], lines: Sequence[Line]) -> Iterator[_Hit]:
     polls = _polls_by_task(entries)
     listed = {(entry.trace.account, entry.trace.operation) for entry in entries if _arrived(entry)}
+    ended = {(entry.trace.account, job) for entry in entries if _arrived(entry) for job in entry.trace.shown_ended}
     for line in lines:
         task = line.task
         seen = [_seen(entry) for entry in polls[task.id]]
         if any(_is_final(status, task.outcome.status if task.outcome else None) for status in seen):
+            continue
+        if (line.account, task.id) in ended:
             continue
         was_listed = (line.account, LISTS[task.model]) in listed
         if task.status == TaskStatus.CANCELED or (not line.answered and not was_listed and not seen):
@@ -163,11 +166,15 @@ def _tasks_left(entries: Sequence[Entry], lines: Sequence[Line]) -> Iterator[_Hi
             continue
         numbers = (line.number, *_numbers(polls[task.id])[-1:])
         if task.status == TaskStatus.FAILED:
-            yield _Hit("failure-unseen", numbers, f"task {task.id} FAILED after the last query")
+            yield _Hit("failure-unseen", numbers, f"{_name(task)} FAILED after the last query")
         else:
             last = next((status for status in reversed(seen) if status), None)
-            what = f"task {task.id} was never seen" if last is None else f"task {task.id} was last seen as {last}"
+            what = f"{_name(task)} was never seen" if last is None else f"{_name(task)} was last seen as {last}"
             yield _Hit("task-abandoned", numbers, what)
+
+
+def _name(task: Task) -> str:
+    return f"job {task.id}" if task.model == TRAINING_MODEL else f"task {task.id}"
 
 
 def _is_final(status: str | None, planned: str | None) -> bool:

@@ -179,11 +179,13 @@ def list_jobs(call: Call) -> dict[str, Any]:
         lifecycle.settle_all(lane, call.now_ms)
         jobs = [job for job in reversed(lane.tasks.values()) if isinstance(job, Job) and model == TRAINING_MODEL]
         first = (page_no - 1) * page_size
+        page = jobs[first : first + page_size]
+        call.trace.shown_ended = tuple(job.id for job in page if job.ended_ms is not None)
         return {
             "page_no": page_no,
             "page_size": page_size,
             "total": len(jobs),
-            "jobs": [_shown(call, job) for job in jobs[first : first + page_size]],
+            "jobs": [_shown(call, job) for job in page],
         }
 
     return {"request_id": call.request_id, "output": call.change(step)}

@@ -80,6 +80,8 @@ class Trace:
     error: str | None = None
     intent: str | None = None
     shown_status: str | None = None
+    shown_ended: tuple[str, ...] = ()
+    """The trainings that a list showed to have ended; it says of each all that a query would."""
     picture: int | None = None
     pictures: tuple[str, ...] = ()
     """Digests of the pictures that a submission showed, the first ``MOST_PICTURES`` of them."""

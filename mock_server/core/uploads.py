@@ -24,6 +24,9 @@ MOST_UPLOADS = 10_000
 MOST_KEY = 1_023
 """Bytes of a key, as the storage has it."""
 
+_FIELD = re.compile(r"[A-Za-z_-]{1,32}")
+"""What the name of a field looks like, and a signature does not."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ufffe\uffff]")
 
 OWN = "facechain-mock"
@@ -158,7 +161,8 @@ def _require_file(parts: list[Part]) -> Part:
         problem = f"{len(files)} of them were sent; an upload takes one"
         raise oss.StorageError("IncorrectNumberOfFilesInPOSTRequest", "upload.form", "form file", problem)
     if parts[-1] is not files[0]:
-        after = ", ".join(part.name for part in parts[parts.index(files[0]) + 1 :])
+        names = [part.name for part in parts[parts.index(files[0]) + 1 :]]
+        after = ", ".join(name if _FIELD.fullmatch(name) else "another field" for name in names[:10])
         raise oss.StorageError(
             "InvalidArgument", "upload.form", "form file", f"comes before {after}; it has to be the last"
         )
@@ -170,17 +174,21 @@ def _require_conditions(document: dict[str, Any], fields: dict[str, str], key: s
         message = f"Invalid according to Policy: Policy Condition failed: {json.dumps(condition)}"
         return oss.StorageError("AccessDenied", "policy.conditions", place, problem, message=message)
 
+    def told(value: str | None) -> str:
+        """What is said of a value, which somebody may have put into the wrong field."""
+        return "a secret of the policy's" if value in (fields["policy"], fields["signature"]) else shown(value)
+
     sent = {**fields, "key": key, "bucket": oss.FILE_BUCKET}
     for condition in document["conditions"]:
         if isinstance(condition, dict):
             ((name, wanted),) = condition.items()
             if sent.get(name) != wanted:
-                raise broken(condition, f"is {shown(sent.get(name))}; it is {wanted!r}", f"form {name}")
+                raise broken(condition, f"is {told(sent.get(name))}; it is {wanted!r}", f"form {name}")
         elif condition[0] == "starts-with" and (len(key.encode()) > MOST_KEY or _CONTROL.search(key)):
-            problem = f"is {shown(key)}; it is at most {MOST_KEY} bytes, without control characters"
+            problem = f"is {told(key)}; it is at most {MOST_KEY} bytes, without control characters"
             raise oss.StorageError("InvalidObjectName", "policy.conditions", "form key", problem)
         elif condition[0] == "starts-with" and not (key.startswith(f"{condition[2]}/") and key != f"{condition[2]}/"):
-            raise broken(condition, f"is {shown(key)}; it is upload_dir, a slash and a name", "form key")
+            raise broken(condition, f"is {told(key)}; it is upload_dir, a slash and a name", "form key")
         elif condition[0] == "content-length-range" and not condition[1] <= len(file.data) <= condition[2]:
             raise oss.StorageError("EntityTooLarge", "upload.size", "form file", f"is larger than {condition[2]} bytes")
 

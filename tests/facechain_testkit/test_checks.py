@@ -615,7 +615,7 @@ def _form(**more: str) -> dict[str, Any]:
 
 
 def test_the_mock_passes_the_middleware_with_detections_trainings_and_uploads() -> None:
-    middleware = ContractMiddleware(create_app(Settings(seed=7)))
+    middleware = ContractMiddleware(create_app(Settings(seed=7, limits="off")))
     client = Client(middleware)
     headers = {"Authorization": "Bearer sk-main"}
     file = client.post("/api/v1/files", data=_form(), headers=headers).get_json()["data"]["uploaded_files"][0]

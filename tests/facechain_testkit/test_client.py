@@ -11,15 +11,19 @@ from typing import Any
 
 import pytest
 import requests
+from faker import Generator
 from requests.adapters import BaseAdapter
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
 from contracts import catalogue
 from facechain_testkit import client as subject
 from facechain_testkit.client import (
+    DETECTIONS,
+    TRAININGS,
     AnswerLost,
     DeadlinePassed,
     DownloadFailed,
+    Face,
     FaceChainError,
     LinkExpired,
     NotAPicture,
@@ -35,8 +39,11 @@ from facechain_testkit.client import (
     TaskCanceled,
     TaskState,
     TaskUnknown,
+    TrainingFailed,
+    UploadFailed,
 )
 from facechain_testkit.kit import Facechain, mock_facechain
+from facechain_testkit.provider import FaceChainProvider
 from mock_server.app import create_app
 from mock_server.clock import VendorClock
 from mock_server.core.findings import findings
@@ -47,6 +54,7 @@ from mock_server.web.wire import SIMULATOR
 START_MS = 1_768_444_200_000
 """15 January 2026, 10:30:00.000 in UTC+8."""
 
+PHOTOS = [f"https://assets.facechain.test/{number}.jpg" for number in (1, 2, 3)]
 BODY = catalogue.examples("portrait-request")["good"]["preset-style-least"]
 ONE_PICTURE = {**BODY, "parameters": {**BODY["parameters"], "n": 1}}
 KEY = "sk-of-the-tests"
@@ -89,8 +97,23 @@ ENDINGS: dict[str, type[FaceChainError] | int] = {
     "arrears": RequestRefused,
     "retired": RequestRefused,
     "free-tier-used": RequestRefused,
+    "no-face": 4,
+    "failed-training": 4,
+    "slow-training": 4,
+    "never-trained": 4,
+    "small-storage": 4,
 }
 """What the client makes of each scenario: so many pictures, or an error."""
+
+REFUSED = {name for name, row in catalogue.scenarios().items() if row.refuse}
+TRAINED: dict[str, type[FaceChainError] | None] = {
+    **dict.fromkeys(catalogue.scenarios(), None),
+    **dict.fromkeys(REFUSED, RequestRefused),
+    "no-face": TrainingFailed,
+    "failed-training": TrainingFailed,
+    "never-trained": DeadlinePassed,
+}
+"""What becomes of a training in each scenario: a likeness (None), or an error."""
 
 
 def ending_of(client: PortraitClient, folder: Path, body: Mapping[str, Any] = BODY) -> type[FaceChainError] | int:
@@ -101,6 +124,15 @@ def ending_of(client: PortraitClient, folder: Path, body: Mapping[str, Any] = BO
         return type(error)
     assert all(path.read_bytes().startswith(b"\xff\xd8\xff") for path in portraits.files)
     return len(portraits.files)
+
+
+def training_of(client: PortraitClient) -> type[FaceChainError] | None:
+    """How a training ends: with an error, or with a likeness (None)."""
+    try:
+        assert client.train(PHOTOS, deadline_s=900).startswith("facechain-finetune-ft-")
+    except FaceChainError as error:
+        return type(error)
+    return None
 
 
 def in_vendor_time(clock: VendorClock, **more: Any) -> PortraitClient:
@@ -138,6 +170,63 @@ def test_the_client_earns_no_finding_on_the_wire(scenario: str, tmp_path: Path) 
     world = app.extensions[SIMULATOR].worlds.open("")
     assert findings(world.journal.entries(), world.ledger.lines()) == []
     assert ending == ENDINGS[scenario]
+
+
+@pytest.mark.breaks_contract
+@pytest.mark.parametrize("scenario", TRAINED)
+def test_a_training_earns_no_finding_in_process(scenario: str) -> None:
+    with mock_facechain(scenario=scenario, clock="frozen") as facechain:
+        ending = training_of(in_vendor_time(facechain.clock))
+        facechain.clock.advance("7d")
+        assert facechain.findings() == []
+        facechain.assert_no_duplicate_spend()
+    assert ending == TRAINED[scenario]
+
+
+@pytest.mark.breaks_contract
+@pytest.mark.parametrize("scenario", TRAINED)
+def test_a_training_earns_no_finding_on_the_wire(scenario: str) -> None:
+    clock = VendorClock(START_MS, monotonic=lambda: 0.0)
+    app = create_app(Settings(seed=7, scenario=scenario), clock=clock)
+    with running(app) as server, requests.Session() as session:
+        patience_s = 1 if scenario == "slow-submit" else 10
+        client = in_vendor_time(clock, base_url=f"{server.url}/api/v1", session=session, timeout_s=patience_s)
+        ending = training_of(client)
+    clock.advance("7d")
+    world = app.extensions[SIMULATOR].worlds.open("")
+    assert findings(world.journal.entries(), world.ledger.lines()) == []
+    assert ending == TRAINED[scenario]
+
+
+@pytest.mark.breaks_contract
+@pytest.mark.parametrize("scenario", catalogue.scenarios())
+def test_uploads_and_detections_earn_no_finding(scenario: str) -> None:
+    with mock_facechain(scenario=scenario, clock="frozen") as facechain:
+        client = in_vendor_time(facechain.clock)
+        if scenario in REFUSED:
+            with pytest.raises(RequestRefused):
+                client.detect([client.upload(JPEG)])
+        else:
+            photos = [client.upload(JPEG, DETECTIONS) for _ in range(2)]
+            bad = [Face(photo, False, "image format not supported") for photo in photos]
+            assert client.detect(photos) == bad
+        assert facechain.findings() == []
+
+
+@pytest.mark.breaks_contract
+@pytest.mark.parametrize("seed", range(8))
+def test_a_hostile_vendor_brings_out_no_finding_with_the_whole_family(seed: int, tmp_path: Path) -> None:
+    plan = {"progression": "time", "running_ms": 90_000}
+    with mock_facechain(profile="hostile", clock="frozen", seed=seed, training=plan) as facechain:
+        client = in_vendor_time(facechain.clock)
+        photo = FaceChainProvider(Generator()).facechain_photo(format="jpeg")
+        links = {model: client.upload(photo, model) for model in (DETECTIONS, TRAININGS)}
+        assert [face.is_face for face in client.detect([links[DETECTIONS]])] == [True]
+        likeness = client.train([links[TRAININGS]])
+        body = {**ONE_PICTURE, "resources": [{"resource_id": likeness, "resource_type": "facelora"}]}
+        assert ending_of(client, tmp_path, body) == 1
+        assert facechain.findings() == []
+        assert facechain.ledger["submissions"] == 2
 
 
 @pytest.mark.breaks_contract
@@ -697,3 +786,162 @@ def test_every_error_has_one_root() -> None:
     ours = [each for each in found if each.__module__ == subject.__name__]
     assert len(ours) > 10
     assert [each for each in ours if not issubclass(each, FaceChainError)] == []
+
+
+# -- uploads, detections, trainings -----------------------------------------------------------------------------------
+
+POLICY = {
+    "policy": "cG9saWN5",
+    "signature": "c2ln",
+    "upload_dir": "dashscope-instant/a/2026-01-15/b",
+    "upload_host": "https://storage.facechain.test",
+    "oss_access_key_id": "mock",
+    "x_oss_object_acl": "private",
+    "x_oss_forbid_overwrite": "true",
+}
+STORED: Answer = (200, b"")
+LINK = "oss://dashscope-instant/a/2026-01-15/b/photo"
+
+
+def policy(**more: str | None) -> Answer:
+    return 200, {"data": {**POLICY, **more}, "request_id": "r"}
+
+
+def trains(status: str, **output: Any) -> Answer:
+    return 200, {"output": {"job_id": "ft-1", "status": status, **output}, "request_id": "r"}
+
+
+def trainings(*jobs: Mapping[str, Any]) -> Answer:
+    return 200, {"output": {"jobs": list(jobs), "total": len(jobs)}, "request_id": "r"}
+
+
+def training(job_id: str, photos: object = PHOTOS, create_time: str = "2026-01-15 10:30:00") -> dict[str, Any]:
+    return {"job_id": job_id, "training_file_ids": photos, "create_time": create_time}
+
+
+def test_an_upload_is_a_form_whose_last_part_is_the_file(tmp_path: Path) -> None:
+    script = Script(policy(), STORED)
+    file = tmp_path / "me & you.jpg"
+    file.write_bytes(JPEG)
+    assert script.client().upload(file) == f"oss://{POLICY['upload_dir']}/me_you.jpg"
+    asked, posted = script.asked
+    assert (asked.url or "").endswith("/api/v1/uploads?action=getPolicy&model=facechain-generation")
+    assert posted.url == "https://storage.facechain.test/"
+    assert "Authorization" not in posted.headers
+    body = posted.body
+    assert isinstance(body, bytes)
+    names = [part.split(b'"')[1].decode() for part in body.split(b"Content-Disposition: form-data; name=")[1:]]
+    assert names[-1] == "file"
+    assert {"OSSAccessKeyId", "Signature", "policy", "key", "success_action_status"} < set(names)
+    assert JPEG in body
+
+
+@pytest.mark.parametrize("trouble", [(503, XML), requests.ConnectionError("gone"), requests.ReadTimeout("late")])
+def test_every_try_of_an_upload_has_a_policy_of_its_own(trouble: Answer) -> None:
+    script = Script(policy(upload_dir="old"), trouble, policy(), STORED)
+    assert script.client().upload(JPEG) == LINK
+    assert script.calls == ["GET /uploads", "POST ", "GET /uploads", "POST "]
+
+
+def test_an_upload_that_the_storage_refuses_is_not_repeated() -> None:
+    script = Script(policy(), (403, XML))
+    with pytest.raises(UploadFailed, match=r"status 403: .*AccessDenied"):
+        script.client().upload(JPEG)
+    assert script.calls == ["GET /uploads", "POST "]
+
+
+def test_an_upload_goes_to_the_web_only() -> None:
+    with pytest.raises(UploadFailed, match="InvalidSchema"):
+        Script(policy(upload_host="ftp://a.test")).client().upload(JPEG)
+
+
+def test_half_a_policy_is_no_policy() -> None:
+    with pytest.raises(AnswerLost, match="not whole"):
+        Script(policy(signature=None)).client().upload(JPEG)
+
+
+def test_links_of_uploads_are_resolved_in_every_call() -> None:
+    script = Script((200, {"output": {"is_face": [True], "task_id": "t-1"}, "request_id": "r"}))
+    client = script.client()
+    client.detect([LINK])
+    client.submit_training([LINK])
+    client.submit({**BODY, "input": {"template_url": LINK}})
+    client.submit(BODY)
+    assert [each.headers.get("X-DashScope-OssResourceResolve") for each in script.asked] == [*["enable"] * 3, None]
+    assert [each.headers.get("X-DashScope-Async") for each in script.asked] == [None, None, "enable", "enable"]
+
+
+@pytest.mark.parametrize(
+    ("output", "reasons"),
+    [
+        ({"is_face": [True, False], "failed_reason": ["", "no face detected"]}, [None, "no face detected"]),
+        ({"is_face": [True, False]}, [None, None]),
+        ({"is_face": [True, False], "failed_reason": ["no face detected"]}, [None, None]),
+    ],
+)
+def test_a_detection_tells_of_each_photo(output: Mapping[str, Any], reasons: list[str | None]) -> None:
+    found = Script((200, {"output": output, "request_id": "r"})).client().detect(PHOTOS[:2])
+    assert found == [Face(PHOTOS[0], True, reasons[0]), Face(PHOTOS[1], False, reasons[1])]
+
+
+def test_a_detection_that_leaves_out_a_photo_is_no_answer() -> None:
+    with pytest.raises(AnswerLost, match="photo by photo"):
+        Script((200, {"output": {"is_face": [True]}, "request_id": "r"})).client().detect(PHOTOS)
+
+
+def test_a_training_is_looked_at_every_ten_seconds() -> None:
+    script = Script(trains("PENDING"), trains("QUEUING"), trains("RUNNING"), trains("SUCCEEDED", finetuned_output="l"))
+    assert script.client().train(PHOTOS) == "l"
+    assert script.waits == [10, 10]
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (trains("FAILED"), TrainingFailed),
+        (trains("CANCELED", code="1"), TaskCanceled),
+        (trains("SUCCEEDED"), ResultsMissing),
+        (refused(404, "NotFound"), RequestRefused),
+    ],
+)
+def test_a_training_without_likeness_is_an_error_of_its_own(answer: Answer, error: type[FaceChainError]) -> None:
+    script = Script(answer)
+    with pytest.raises(error):
+        script.client().wait_for_likeness("ft-1")
+    assert len(script.asked) == 1
+
+
+@pytest.mark.parametrize("trouble", [(502, b"<html>"), refused(429, "Throttling"), trains(""), trains("SUSPENDED")])
+def test_a_look_at_a_training_that_goes_wrong_is_waited_out(trouble: Answer) -> None:
+    script = Script(trouble, trains("SUCCEEDED", finetuned_output="l"))
+    assert script.client().wait_for_likeness("ft-1") == "l"
+
+
+def test_a_training_that_takes_too_long_can_be_waited_for_again() -> None:
+    script = Script(trains("RUNNING"))
+    client = script.client()
+    with pytest.raises(DeadlinePassed, match="last seen as RUNNING"):
+        client.wait_for_likeness("ft-1")
+    assert (sum(script.waits), len(script.asked)) == (600, 61)
+    script.answers = [trains("SUCCEEDED", finetuned_output="l")]
+    assert client.wait_for_likeness("ft-1") == "l"
+    assert sum(script.waits) == 610
+
+
+def test_a_lost_training_is_known_by_its_photos_and_its_time() -> None:
+    others = training("ft-9", PHOTOS[:1]), training("ft-8", create_time="2026-01-15 10:29:50"), {"job_id": "ft-7"}
+    script = Script(requests.ReadTimeout("late"), trainings(), trainings(*others, training("ft-1")))
+    assert script.client().submit_training(PHOTOS) == "ft-1"
+    assert script.calls == ["POST /fine-tunes", "GET /fine-tunes", "GET /fine-tunes"]
+
+
+def test_a_lost_training_that_may_be_either_of_two_is_not_guessed() -> None:
+    script = Script(requests.ReadTimeout("late"), trainings(), trainings(training("ft-1"), training("ft-2")))
+    with pytest.raises(SubmissionLost) as lost:
+        script.client().submit_training(PHOTOS)
+    assert lost.value.candidates == ("ft-1", "ft-2")
+
+
+def test_a_list_of_trainings_that_is_none_is_asked_for_again() -> None:
+    script = Script(requests.ReadTimeout("late"), trainings(), (200, {"output": {}}), trainings(training("ft-1")))
+    assert script.client().submit_training(PHOTOS) == "ft-1"

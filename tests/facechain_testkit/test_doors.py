@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import http.client
 import io
 import json
@@ -35,6 +36,7 @@ from facechain_testkit.kit import VENDOR_URL, Facechain, mock_facechain
 
 SUBMIT = "/services/aigc/album/gen_potrait"
 BODY = catalogue.examples("portrait-request")["good"]["preset-style"]
+TRAIN_FREE = catalogue.examples("portrait-request")["good"]["train-free"]
 TWO_PICTURES = {**BODY, "parameters": {**BODY["parameters"], "n": 2}}
 HEADERS = {"Authorization": "Bearer sk-of-the-tests", "X-DashScope-Async": "enable"}
 STORAGE = "https://dashscope-result-bj.oss-cn-beijing.aliyuncs.com"
@@ -50,12 +52,30 @@ class Answer(NamedTuple):
     body: bytes
 
 
+@dataclass(frozen=True)
+class Form:
+    """Fields, and a file that comes last."""
+
+    fields: Mapping[str, str]
+    name: str
+    content: bytes
+    filename: str = "me.jpg"
+
+
 class Client:
     """A client of one HTTP library. ``send`` gives the answer as it is and raises what the library raises."""
 
     def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None, patience_s: float = 30
     ) -> Answer:
+        raise NotImplementedError
+
+    def post_form(self, url: str, headers: Mapping[str, str], form: Form) -> Answer:
+        """Post a form as the library makes one."""
+        raise NotImplementedError
+
+    def post_stream(self, url: str, headers: Mapping[str, str], pieces: list[bytes]) -> Answer:
+        """Post a body that is made piece by piece, by a generator."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -76,6 +96,15 @@ class Requests(Client):
         got = self.session.request(method, url, headers=dict(headers), data=body, timeout=patience_s)
         return _answer(got.status_code, got.headers, got.content)
 
+    def post_form(self, url: str, headers: Mapping[str, str], form: Form) -> Answer:
+        files = {form.name: (form.filename, io.BytesIO(form.content), "image/jpeg")}
+        got = self.session.post(url, headers=dict(headers), data=dict(form.fields), files=files)
+        return _answer(got.status_code, got.headers, got.content)
+
+    def post_stream(self, url: str, headers: Mapping[str, str], pieces: list[bytes]) -> Answer:
+        got = self.session.post(url, headers=dict(headers), data=(piece for piece in pieces))
+        return _answer(got.status_code, got.headers, got.content)
+
     def close(self) -> None:
         self.session.close()
 
@@ -90,6 +119,15 @@ class Httpx(Client):
         got = self.client.request(method, url, headers=dict(headers), content=body, timeout=patience_s)
         return _answer(got.status_code, got.headers, got.content)
 
+    def post_form(self, url: str, headers: Mapping[str, str], form: Form) -> Answer:
+        files = {form.name: (form.filename, io.BytesIO(form.content), "image/jpeg")}
+        got = self.client.post(url, headers=dict(headers), data=dict(form.fields), files=files)
+        return _answer(got.status_code, got.headers, got.content)
+
+    def post_stream(self, url: str, headers: Mapping[str, str], pieces: list[bytes]) -> Answer:
+        got = self.client.post(url, headers=dict(headers), content=(piece for piece in pieces))
+        return _answer(got.status_code, got.headers, got.content)
+
     def close(self) -> None:
         self.client.close()
 
@@ -100,11 +138,25 @@ class Async(Client):
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
 
-    async def sent(self, method: str, url: str, headers: Any, body: bytes | None, patience_s: float) -> Answer:
+    async def sent(self, method: str, url: str, headers: Any, body: Any, patience_s: float) -> Answer:
         raise NotImplementedError
 
     async def closed(self) -> None:
         raise NotImplementedError
+
+    async def posted_form(self, url: str, headers: Mapping[str, str], form: Form) -> Answer:
+        raise NotImplementedError
+
+    def post_form(self, url: str, headers: Mapping[str, str], form: Form) -> Answer:
+        return self.loop.run_until_complete(self.posted_form(url, headers, form))
+
+    def post_stream(self, url: str, headers: Mapping[str, str], pieces: list[bytes]) -> Answer:
+        async def arriving() -> AsyncIterator[bytes]:
+            for piece in pieces:
+                await asyncio.sleep(0)
+                yield piece
+
+        return self.loop.run_until_complete(self.sent("POST", url, dict(headers), arriving(), 30))
 
     def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None, patience_s: float = 30
@@ -119,9 +171,15 @@ class Async(Client):
 class HttpxAsync(Async):
     client: httpx.AsyncClient | None = None
 
-    async def sent(self, method: str, url: str, headers: Any, body: bytes | None, patience_s: float) -> Answer:
+    async def sent(self, method: str, url: str, headers: Any, body: Any, patience_s: float) -> Answer:
         self.client = self.client or httpx.AsyncClient()
         got = await self.client.request(method, url, headers=headers, content=body, timeout=patience_s)
+        return _answer(got.status_code, got.headers, got.content)
+
+    async def posted_form(self, url: str, headers: Mapping[str, str], form: Form) -> Answer:
+        self.client = self.client or httpx.AsyncClient()
+        files = {form.name: (form.filename, form.content, "image/jpeg")}
+        got = await self.client.post(url, headers=dict(headers), data=dict(form.fields), files=files)
         return _answer(got.status_code, got.headers, got.content)
 
     async def closed(self) -> None:
@@ -137,11 +195,16 @@ class Aiohttp(Async):
     def timeout(self, patience_s: float) -> aiohttp.ClientTimeout:
         return aiohttp.ClientTimeout(total=patience_s)
 
-    async def sent(self, method: str, url: str, headers: Any, body: bytes | None, patience_s: float) -> Answer:
+    async def sent(self, method: str, url: str, headers: Any, body: Any, patience_s: float) -> Answer:
         self.session = self.session or aiohttp.ClientSession()
         timeout = self.timeout(patience_s)
         async with self.session.request(method, url, headers=headers, data=body, timeout=timeout) as got:
             return _answer(got.status, got.headers, await got.read())
+
+    async def posted_form(self, url: str, headers: Mapping[str, str], form: Form) -> Answer:
+        data = aiohttp.FormData(dict(form.fields))
+        data.add_field(form.name, form.content, filename=form.filename, content_type="image/jpeg")
+        return await self.sent("POST", url, dict(headers), data, 30)
 
     async def closed(self) -> None:
         if self.session is not None:
@@ -185,6 +248,7 @@ DOORS = [
     Door("aiohttp", Aiohttp),
     Door("port-requests", Requests, at_port=True),
     Door("port-httpx", Httpx, at_port=True),
+    Door("port-aiohttp", Aiohttp, at_port=True),
 ]
 IN_PROCESS = [door for door in DOORS if not door.at_port]
 
@@ -348,6 +412,106 @@ def test_all_doors_share_one_state(door: Door) -> None:
         answer = client.send("GET", f"{door.base_url(kit)}/tasks/{task_id}", HEADERS)
         assert json.loads(answer.body)["output"]["task_status"] == "SUCCEEDED"
         assert [entry["n"] for entry in kit.journal] == [1, 2]
+
+
+# -- uploads ----------------------------------------------------------------------------------------------------------
+
+KEY = {"Authorization": HEADERS["Authorization"]}
+CONTENT = b"\xff\xd8\xff" + bytes(range(256)) * 3_000 + b"\r\n--\r\n\x000\r\n\r\n"
+"""Every byte, the ends of parts and of chunks among them, and more than fits into one packet."""
+
+FILES = "/files"
+POLICY = "/uploads?action=getPolicy&model=facechain-generation"
+
+
+def kept(client: Client, answer: Answer, base_url: str) -> bytes:
+    """The content of the one file that an upload answered for, as its link gives it."""
+    (uploaded,) = json.loads(answer.body)["data"]["uploaded_files"]
+    shown = json.loads(client.send("GET", f"{base_url}{FILES}/{uploaded['file_id']}", KEY).body)["data"]
+    assert (shown["name"], shown["size"]) == ("me.jpg", len(CONTENT))
+    return client.send("GET", shown["url"], {}).body
+
+
+def form_for(client: Client, base_url: str) -> tuple[str, Form]:
+    """Where to post a temporary upload, and how."""
+    policy = json.loads(client.send("GET", base_url + POLICY, KEY).body)["data"]
+    names = {
+        "OSSAccessKeyId": "oss_access_key_id",
+        "Signature": "signature",
+        "policy": "policy",
+        "x-oss-object-acl": "x_oss_object_acl",
+        "x-oss-forbid-overwrite": "x_oss_forbid_overwrite",
+    }
+    fields = {field: policy[name] for field, name in names.items()}
+    fields |= {"key": f"{policy['upload_dir']}/me.jpg", "success_action_status": "200"}
+    return policy["upload_host"], Form(fields, "file", CONTENT)
+
+
+def streamed(form: Form) -> tuple[dict[str, str], list[bytes]]:
+    """The form in pieces, and the header that it needs."""
+    parts = [f'\r\n--abc\r\nContent-Disposition: form-data; name="{n}"\r\n\r\n{v}' for n, v in form.fields.items()]
+    head = f'\r\n--abc\r\nContent-Disposition: form-data; name="{form.name}"; filename="{form.filename}"\r\n\r\n'
+    pieces = [*(part.encode() for part in parts), head.encode(), form.content[:70_000], form.content[70_000:]]
+    return {"Content-Type": "multipart/form-data; boundary=abc"}, [*pieces, b"\r\n--abc--\r\n"]
+
+
+@pytest.mark.parametrize("way", ["form", "stream"])
+@pytest.mark.parametrize("door", DOORS, ids=str)
+def test_a_file_arrives_byte_by_byte_at_every_door(door: Door, way: str) -> None:
+    form = Form({"descriptions": "me", "purpose": "fine-tune"}, "files", CONTENT)
+    with mock_facechain() as kit, door.client() as client:
+        base_url = door.base_url(kit)
+        if way == "form":
+            answer = client.post_form(base_url + FILES, KEY, form)
+        else:
+            header, pieces = streamed(form)
+            answer = client.post_stream(base_url + FILES, {**KEY, **header}, pieces)
+        assert answer.status == 200
+        assert kept(client, answer, base_url) == CONTENT
+        assert kit.findings() == []
+
+
+@pytest.mark.parametrize("way", ["form", "stream"])
+@pytest.mark.parametrize("door", DOORS, ids=str)
+def test_a_temporary_upload_arrives_byte_by_byte_at_every_door(door: Door, way: str) -> None:
+    with mock_facechain() as kit, door.client() as client:
+        base_url = door.base_url(kit)
+        host, form = form_for(client, base_url)
+        if not door.at_port:
+            assert host == "https://dashscope-file-mgr.oss-cn-beijing.aliyuncs.com"
+        header, pieces = streamed(form)
+        answer = client.post_form(host, {}, form) if way == "form" else client.post_stream(host, header, pieces)
+        digest = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest().upper()
+        assert (answer.status, answer.body, answer.headers["etag"]) == (200, b"", f'"{digest}"')
+        link = f"oss://{form.fields['key']}"
+        order = {**TRAIN_FREE, "input": {**TRAIN_FREE["input"], "user_urls": [link]}}
+        headers = {**HEADERS, "X-DashScope-OssResourceResolve": "enable", "Content-Type": "application/json"}
+        assert client.send("POST", base_url + SUBMIT, headers, json.dumps(order).encode()).status == 200
+        assert [finding.id for finding in kit.findings("must")] == []
+
+
+class OnlyRead:
+    """A body that can be read and not iterated, as makers of long forms have it."""
+
+    def __init__(self, content: bytes) -> None:
+        self.read = io.BytesIO(content).read
+        self.len = len(content)
+
+
+def test_a_body_that_requests_can_only_read_arrives() -> None:
+    header, pieces = streamed(Form({}, "files", CONTENT))
+    with mock_facechain() as kit:
+        body: Any = OnlyRead(b"".join(pieces))
+        got = requests.post(VENDOR_URL + FILES, data=body, headers={**KEY, **header})
+        assert got.json()["data"]["failed_uploads"] == []
+        assert len(kit.journal) == 1
+
+
+@pytest.mark.parametrize("door", DOORS, ids=str)
+def test_an_upload_without_a_file_is_refused_alike_at_every_door(door: Door) -> None:
+    with mock_facechain() as kit, door.client() as client:
+        answer = client.send("POST", door.base_url(kit) + FILES, KEY, b"")
+        assert (answer.status, answer.headers["x-mock-reason"].partition(" ")[0]) == (400, "files.form")
 
 
 # -- faults on the line -----------------------------------------------------------------------------------------------

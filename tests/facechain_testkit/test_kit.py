@@ -7,25 +7,33 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
+import json
 import os
 import sys
 import time
 import unittest
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from queue import Queue
+from threading import Thread
 from types import ModuleType
 from typing import Any
 
 import pytest
 import requests
+from faker import Generator
 
 from contracts import catalogue
 from facechain_testkit.kit import API_KEY, VENDOR_URL, Facechain, mock_facechain
+from facechain_testkit.provider import FaceChainProvider
 from mock_server.core.tasks import VENDOR_ZONE
 
 SUBMIT = f"{VENDOR_URL}/services/aigc/album/gen_potrait"
 BODY = catalogue.examples("portrait-request")["good"]["preset-style"]
 HEADERS = {"Authorization": f"Bearer {API_KEY}", "X-DashScope-Async": "enable"}
+KEY = {"Authorization": HEADERS["Authorization"]}
 VARIABLES = ("DASHSCOPE_API_KEY", "DASHSCOPE_HTTP_BASE_URL")
 
 
@@ -355,3 +363,164 @@ def test_a_decorated_function_keeps_name_and_parameters() -> None:
 
     assert (named.__name__, named.__doc__) == ("named", "What it says.")
     assert list(inspect.signature(named).parameters) == ["number"]
+
+
+# -- trainings, photos, events ----------------------------------------------------------------------------------------
+
+PHOTO = "https://assets.facechain.test/me.jpg"
+
+
+def train(*photos: str) -> str:
+    body = {"model": "facechain-finetune", "training_file_ids": list(photos) or [PHOTO]}
+    answer = requests.post(f"{VENDOR_URL}/fine-tunes", json=body, headers=KEY).json()
+    return str(answer["output"]["job_id"])
+
+
+def look(job_id: str) -> dict[str, Any]:
+    output: dict[str, Any] = requests.get(f"{VENDOR_URL}/fine-tunes/{job_id}", headers=KEY).json()["output"]
+    return output
+
+
+def reason_of(photo: str) -> str:
+    """What detection has against a photo; nothing when it is good."""
+    body = {"model": "facechain-facedetect", "input": {"images": [photo]}}
+    answer = requests.post(f"{VENDOR_URL}/services/vision/facedetection/detect", json=body, headers=KEY).json()
+    return str(answer["output"]["failed_reason"][0] if "output" in answer else answer["code"])
+
+
+def test_a_misspelt_attribute_is_refused_with_the_nearest_one() -> None:
+    kit: Any = Facechain()
+    with pytest.raises(AttributeError, match="has no attribute 'senario'; nearest is 'scenario'"):
+        kit.senario = "failed-algo"
+    with pytest.raises(AttributeError, match="journal"):
+        kit.journal = []
+    kit.scenario = "failed-algo"
+    assert kit.scenario == "failed-algo"
+
+
+def test_a_training_goes_as_planned_and_is_told_of() -> None:
+    with mock_facechain(clock="frozen") as kit:
+        kit.plan_next_job(outcome="FAILED", error="algo_error")
+        kit.plan_next_job({"progression": "hold", "in": "RUNNING"})
+        failed = train()
+        look(failed)
+        assert (look(failed)["status"], look(failed)["code"]) == ("FAILED", "InternalError.Algo")
+        kit.clock.advance(1)
+        held = train(f"{PHOTO}?faces=1", PHOTO)
+        assert look(held)["status"] == "RUNNING"
+        kit.release(held)
+        assert look(held)["status"] == "SUCCEEDED"
+        assert [job.status for job in kit.jobs] == ["FAILED", "SUCCEEDED"]
+        assert kit.tasks == []
+        assert kit.ledger["total"] == 2.5
+        first, *lines = kit.story().splitlines()
+        assert first == "0 tasks, 2 trainings, 7 requests, 2.50 CNY, seed 0"
+        assert lines[0].startswith(f"  training {failed}  1 photo  submitted 09:00:00.000, running +0.000 s, FAILED +")
+        assert lines[1].startswith(f"  training {held}  2 photos  submitted 09:00:01.000")
+
+
+def test_plans_of_trainings_and_of_portraits_queue_apart() -> None:
+    with mock_facechain(clock="frozen") as kit:
+        kit.plan_next_job(scenario="failed-training")
+        kit.plan_next(outcome="FAILED")
+        job_id, task_id = train(), submit()
+        for _ in range(2):
+            statuses = look(job_id)["status"], query(task_id)["task_status"]
+        assert statuses == ("FAILED", "FAILED")
+
+
+def test_all_trainings_may_go_by_one_plan() -> None:
+    with mock_facechain(training={"progression": "immediate"}) as kit:
+        assert look(train())["status"] == "SUCCEEDED"
+        assert query(submit())["task_status"] == "RUNNING"
+        assert [job.output for job in kit.jobs] == [f"facechain-finetune-{kit.jobs[0].id}"]
+
+
+@pytest.mark.parametrize(
+    ("call", "problem"),
+    [
+        (lambda kit: kit.plan_next_job(images=["ok"]), "plan has no field 'images'"),
+        (lambda kit: kit.plan_next_job(outcom="FAILED"), "plan has no field 'outcom'; nearest is 'outcome'"),
+        (lambda kit: kit.add_asset("me.jpg", widht=9), "picture has no property 'widht'; nearest is 'width'"),
+        (lambda kit: kit.add_asset("me.jpg", faces="two"), "faces is 'two'; it is a whole number"),
+        (lambda kit: kit.add_asset("me.jpg", file=b"", faces=-1), "faces is -1"),
+        (lambda _kit: Facechain(training={"progresion": "immediate"}), "nearest is 'progression'"),
+        (lambda _kit: Facechain(assets="no/such/folder"), "'no/such/folder' is not a folder"),
+        (lambda _kit: Facechain(unknown_images="ignore"), "it is one of accept, refuse"),
+        (lambda _kit: Facechain(event_url="https://example.com/"), "event-url"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(call: Any, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        call(Facechain())
+
+
+def test_a_url_shows_what_somebody_says_of_it() -> None:
+    with mock_facechain() as kit:
+        assert kit.add_asset("two.jpg", faces=2) == "https://assets.facechain.test/two.jpg"
+        assert reason_of("https://assets.facechain.test/two.jpg") == "more than one face detected"
+        assert kit.add_asset("https://photos.example/me", width=100) == "https://photos.example/me"
+        assert reason_of("https://photos.example/me") == "image resolution out of range"
+        assert reason_of("https://photos.example/you") == ""
+
+
+def test_a_url_shows_what_the_header_of_a_file_says(tmp_path: Path) -> None:
+    photo = FaceChainProvider(Generator()).facechain_photo(format="png", width=200, height=300)
+    file = tmp_path / "me.png"
+    file.write_bytes(photo)
+    with mock_facechain() as kit:
+        assert reason_of(kit.add_asset("a", file=photo)) == "image resolution out of range"
+        assert reason_of(kit.add_asset("b", file=file)) == "image resolution out of range"
+        assert reason_of(kit.add_asset("c", file=str(file), width=300, face_px=150)) == ""
+        assert reason_of(kit.add_asset("d", file=photo[:50])) == "image format not supported"
+        with pytest.raises(FileNotFoundError):
+            kit.add_asset("e", file=tmp_path / "you.png")
+
+
+def test_a_folder_of_photos_stands_behind_the_assets(tmp_path: Path) -> None:
+    good, small = (FaceChainProvider(Generator()).facechain_photo(format="png", width=side) for side in (300, 200))
+    (tmp_path / "good.png").write_bytes(good)
+    (tmp_path / "small.png").write_bytes(small)
+    with mock_facechain(assets=str(tmp_path)):
+        assert reason_of("https://assets.facechain.test/good.png") == ""
+        assert reason_of("https://assets.facechain.test/small.png") == "image resolution out of range"
+
+
+def test_a_photo_that_nobody_declared_can_be_refused() -> None:
+    with mock_facechain(unknown_images="refuse") as kit:
+        assert reason_of("https://photos.example/me.jpg") != ""
+        assert reason_of(kit.add_asset("https://photos.example/me.jpg")) == ""
+
+
+def test_a_likeness_can_be_had_without_a_training() -> None:
+    body = {**BODY, "resources": [{"resource_id": "my-likeness", "resource_type": "facelora"}]}
+    with mock_facechain(clock="frozen") as kit:
+        assert requests.post(SUBMIT, json=body, headers=HEADERS).status_code == 403
+        assert kit.add_resource("my-likeness") == "my-likeness"
+        assert requests.post(SUBMIT, json=body, headers=HEADERS).status_code == 200
+
+
+@pytest.mark.parametrize("on_a_port", [False, True])
+def test_an_event_tells_that_a_task_has_ended(on_a_port: bool) -> None:
+    events: Queue[dict[str, Any]] = Queue()
+
+    class Bus(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            events.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_words: object) -> None:
+            """The test prints nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Bus) as bus:
+        Thread(target=bus.serve_forever, daemon=True).start()
+        with mock_facechain(event_url=f"http://127.0.0.1:{bus.server_port}/", plan={"progression": "immediate"}) as kit:
+            url = kit.base_url if on_a_port else VENDOR_URL
+            answer = requests.post(f"{url}/services/aigc/album/gen_potrait", json=BODY, headers=HEADERS).json()
+            event = events.get(timeout=10)
+        bus.shutdown()
+    assert event["type"] == "dashscope:System:AsyncTaskFinish"
+    assert event["data"]["task_id"] == answer["output"]["task_id"]
+    assert event["data"]["task_status"] == "SUCCEEDED"
+    assert events.empty()

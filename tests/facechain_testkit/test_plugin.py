@@ -179,6 +179,14 @@ def test_hostile(facechain):
         ("scenarios='arrears'", "usage: the marker facechain has no argument 'scenarios'; nearest is 'scenario'*"),
         ("'arrears'", "usage: the marker facechain takes its arguments by name, not 'arrears'*"),
         ("scenario='arears'", "usage: facechain cannot be made so: *arrears*"),
+        (
+            "unknown_image='refuse'",
+            "usage: the marker facechain has no argument 'unknown_image'; nearest is 'unknown_im*",
+        ),
+        ("unknown_images='drop'", "usage: facechain cannot be made so: *accept, refuse*"),
+        ("assets='no/such/folder'", "usage: facechain cannot be made so: 'no/such/folder' is not a folder"),
+        ("training={'progress': 1}", "usage: facechain cannot be made so: *nearest is 'progression'*"),
+        ("event_url='https://example.com'", "usage: facechain cannot be made so: *"),
         ("clock='stopped'", "usage: facechain cannot be made so: clock is 'stopped'; it is running, frozen*"),
     ],
 )
@@ -187,6 +195,35 @@ def test_a_mistake_in_the_marker_is_told_in_a_line(project: pytest.Pytester, mar
     result.assert_outcomes(errors=1, passed=1)
     result.stdout.fnmatch_lines([told])
     result.stdout.no_fnmatch_line("*plugin.py*")
+
+
+def test_the_marker_says_how_trainings_go_and_what_photos_there_are(project: pytest.Pytester) -> None:
+    folder = project.mkdir("photos")
+    (folder / "me.jpg").write_bytes(b"no photo")
+    result = run(
+        project,
+        """
+API = "https://dashscope.aliyuncs.com/api/v1"
+
+def post(facechain, path, body):
+    headers = {"Authorization": f"Bearer {facechain.api_key}"}
+    return requests.post(f"{API}/{path}", json=body, headers=headers).json()["output"]
+
+@pytest.mark.facechain(training={"outcome": {"status": "FAILED"}}, clock="frozen")
+def test_training(facechain):
+    post(facechain, "fine-tunes", {"model": "facechain-finetune", "training_file_ids": ["https://x.test/me.jpg"]})
+    assert facechain.jobs[0].plan.outcome.status == "FAILED"
+
+@pytest.mark.facechain(assets="photos", unknown_images="refuse", event_url="http://127.0.0.1:9/")
+def test_photos(facechain):
+    urls = ["https://assets.facechain.test/me.jpg", "https://x.test/me.jpg", facechain.add_asset("you.jpg", faces=2)]
+    body = {"model": "facechain-facedetect", "input": {"images": urls}}
+    told = post(facechain, "services/vision/facedetection/detect", body)
+    assert told["is_face"] == [False, False, False]
+    assert told["failed_reason"][0] == "image format not supported"
+""",
+    )
+    result.assert_outcomes(passed=2)
 
 
 def test_the_marker_is_registered_and_explained(project: pytest.Pytester) -> None:

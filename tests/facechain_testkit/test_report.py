@@ -18,7 +18,8 @@ import requests
 from execnet.gateway_base import dumps, loads
 
 from contracts import catalogue
-from facechain_testkit.coverage import KINDS_OF_ITEM, Item, shown_by, universe
+from facechain_testkit.client import FaceChainError, PortraitClient
+from facechain_testkit.coverage import KINDS_OF_ITEM, PARTS, Item, shown_by, universe
 from facechain_testkit.kit import API_KEY, VENDOR_URL, Facechain
 from facechain_testkit.report import coverage, summary_of, terminal_lines, totals, write_reports
 from facechain_testkit.report_page import duration, page
@@ -26,6 +27,7 @@ from mock_server.core.model import TaskStatus
 
 GOOD = catalogue.examples("portrait-request")["good"]["preset-style"]
 HEADERS = {"Authorization": f"Bearer {API_KEY}", "X-DashScope-Async": "enable"}
+PHOTO = "https://assets.facechain.test/me.jpg"
 SLOW = {"progression": "time", "pending_ms": 200, "running_ms": 60_000}
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 BROWSER_FLAGS = (
@@ -150,12 +152,111 @@ def _three_hours_later(kit: Facechain) -> None:
     query(task_id)
 
 
+def client_of(kit: Facechain) -> PortraitClient:
+    """The reference client, which waits by the vendor's clock."""
+    return PortraitClient(api_key=API_KEY, sleep=kit.clock.advance, now=lambda: kit.clock.now_ms() / 1000)
+
+
+def train(kit: Facechain) -> None:
+    """One training, seen to its end."""
+    with suppress(FaceChainError):
+        client_of(kit).train([PHOTO])
+
+
+def detect(kit: Facechain) -> None:
+    """One good photo, and one without a face."""
+    client_of(kit).detect([PHOTO, f"{PHOTO}?faces=0"])
+
+
+def keep_files(kit: Facechain) -> None:
+    """One file, larger than a kilobyte."""
+    files = {"files": ("me.jpg", bytes(2_000))}
+    requests.post(f"{VENDOR_URL}/files", files=files, headers={"Authorization": f"Bearer {API_KEY}"}, timeout=9)
+
+
+def upload(kit: Facechain) -> None:
+    client_of(kit).upload(b"a photo")
+
+
+def _too_many_detections(kit: Facechain) -> None:
+    for _ in range(6):
+        with suppress(FaceChainError):
+            client_of(kit).detect([PHOTO])
+
+
+def _two_trainings(kit: Facechain) -> str:
+    client = client_of(kit)
+    client.submit_training([PHOTO])
+    kit.clock.advance(1)
+    return client.submit_training([f"{PHOTO}?faces=1"])
+
+
+def _train_twice_at_once(kit: Facechain) -> None:
+    client = client_of(kit)
+    client.submit_training([PHOTO])
+    client.submit_training([f"{PHOTO}?faces=1"])
+
+
+def _too_many_policies(kit: Facechain) -> None:
+    for _ in range(101):
+        _policy()
+
+
+def _policy() -> dict[str, Any]:
+    asked = {"action": "getPolicy", "model": "facechain-generation"}
+    headers = {"Authorization": f"Bearer {API_KEY}"}
+    answer = requests.get(f"{VENDOR_URL}/uploads", params=asked, headers=headers, timeout=9)
+    return dict(answer.json().get("data", {}))
+
+
+def _late_upload(kit: Facechain) -> None:
+    policy = _policy()
+    kit.clock.advance("5m")
+    form = {name: policy[of] for name, of in {"OSSAccessKeyId": "oss_access_key_id", "Signature": "signature"}.items()}
+    form["policy"] = policy["policy"]
+    requests.post(policy["upload_host"], data=form, files={"file": b"a photo"}, timeout=9)
+
+
+def _look(job_id: str) -> str:
+    headers = {"Authorization": f"Bearer {API_KEY}"}
+    answer = requests.get(f"{VENDOR_URL}/fine-tunes/{job_id}", headers=headers, timeout=9).json()
+    return str(answer.get("output", answer).get("status"))
+
+
+def _cancelled(kit: Facechain, wait_s: int) -> None:
+    kit.plan_next_job(progression="time", running_ms=60_000)
+    job_id = client_of(kit).submit_training([PHOTO])
+    headers = {"Authorization": f"Bearer {API_KEY}"}
+    _look(job_id)
+    assert requests.post(f"{VENDOR_URL}/fine-tunes/{job_id}/cancel", headers=headers, timeout=9).status_code == 200
+    kit.clock.advance(wait_s)
+    _look(job_id)
+
+
+CLIENTS = {
+    "portraits": live_through,
+    "trainings": train,
+    "detections": detect,
+    "files": keep_files,
+    "uploads": upload,
+}
+"""A client of each part of the vendor."""
+
 BY_HAND: dict[str, Callable[[Facechain], object]] = {
     "limits.rate.submissions": _too_many_submissions,
     "limits.rate.task-calls": _too_many_queries,
     "limits.concurrency.running": _two_tasks,
     "lifetimes.task.retention": _a_day_later,
     "lifetimes.task.timeout": _three_hours_later,
+    "limits.rate.detections": _too_many_detections,
+    "limits.rate.jobs": _train_twice_at_once,
+    "limits.rate.policies": _too_many_policies,
+    "trainings.QUEUING": lambda kit: _look(_two_trainings(kit)),
+    "trainings.CANCELING": lambda kit: _cancelled(kit, 0),
+    "trainings.CANCELED": lambda kit: _cancelled(kit, 1),
+    "trainings.SUCCEEDED": train,
+    "errors.404-final": lambda _kit: _look("ft-202601010000-0000"),
+    "photos.policy": _late_upload,
 }
 """How to show what neither a scenario nor a fault shows, as the item's own words tell it."""
 
@@ -170,7 +271,7 @@ def test_every_behaviour_is_shown_in_the_way_it_names(item: Item) -> None:
         else:
             if scenario is None:
                 eval(item.how, {"facechain": kit})  # noqa: S307 - the line that the report tells people to write
-            live_through(kit)
+            CLIENTS[item.part](kit)
         assert item.id in summary_of("a test", kit, is_marked=False)["shown"][item.kind]
 
 
@@ -224,13 +325,37 @@ def test_coverage_grows_with_what_the_tests_show() -> None:
     one, two, both = coverage([happy]), coverage([failed]), coverage([happy, failed])
     assert 0 < one.percent < both.percent < 100
     assert set(both.shown) == set(one.shown) | set(two.shown)
-    assert both.total == len(universe()) == len(both.shown) + sum(len(items) for items in both.missing.values())
+    of_portraits = [item for item in universe() if item.part == "portraits"]
+    assert both.total == len(of_portraits) == len(both.shown) + sum(len(items) for items in both.missing.values())
 
 
 def test_what_nobody_has_shown_is_missing_by_kind() -> None:
-    nothing_shown = coverage([summary(nothing)])
+    nothing_shown = coverage([{**summary(nothing), "parts": list(CLIENTS)}])
     assert nothing_shown.percent == 0
     assert list(nothing_shown.missing) == list(KINDS_OF_ITEM)
+
+
+@pytest.mark.parametrize("part", [part for part in CLIENTS if part != "portraits"])
+def test_a_part_of_the_vendor_is_missed_by_those_who_use_it(part: str) -> None:
+    items = {item for item in universe() if item.part == part}
+    told = summary(CLIENTS[part])
+    assert told["parts"] == [part]
+    cover = coverage([told])
+    assert items
+    assert items <= {*cover.shown, *(item for missing in cover.missing.values() for item in missing)}
+    without = coverage([summary(live_through)])
+    assert not items & {item for missing in without.missing.values() for item in missing}
+
+
+def test_every_part_has_behaviour_and_a_client() -> None:
+    assert {item.part for item in universe()} == {"portraits", *PARTS.values()} == set(CLIENTS)
+    of_portraits = {"submit_portrait", "query_task", "list_tasks", "cancel_task"}
+    assert {row["operationId"] for row in operations()} == {*PARTS, *of_portraits}
+    assert {item.part for item in universe() if item.id.startswith("errors.404")} == {"trainings"}
+
+
+def operations() -> list[dict[str, Any]]:
+    return [row for methods in catalogue.openapi()["paths"].values() for row in methods.values()]
 
 
 def test_all_scenarios_and_their_hints_together_reach_everything() -> None:
@@ -314,11 +439,26 @@ def test_the_terminal_gets_a_short_account() -> None:
     assert lines[3].startswith("findings: 1 must")
     assert "must   submitted-twice" in lines[4]
     assert "(#1, #2)" in lines[4]
-    assert f"behaviour shown to the clients: 0 of {len(universe())}, 0 %" in lines
+    of_portraits = [item for item in universe() if item.part == "portraits"]
+    assert f"behaviour shown to the clients: 0 of {len(of_portraits)}, 0 %" in lines
     assert "show it with: scenario slow-start" in text
     assert "never called the mock: tests/test_b.py::test_idle" in text
     assert lines[-1] == "FAILED: 0 % of the behaviour, and --facechain-cover-min asks for 50 %"
     assert len(lines) < 25
+
+
+def test_a_training_stands_in_the_account_with_its_price() -> None:
+    lines = terminal_lines([summary(train), summary(detect), summary(upload)], least=None)
+    assert lines[0] == "3 tests with the mock, 0 tasks, 1 training, 6 requests, 0 tests with findings"
+    assert lines[1] == "would have cost 2.50 CNY and 5 min 1 s live; cost nothing here"
+
+
+def test_a_run_of_detections_alone_has_nothing_to_pay() -> None:
+    lines = terminal_lines([summary(detect)], least=None)
+    assert lines[:2] == [
+        "1 test with the mock, 0 tasks, 1 request, 0 tests with findings",
+        "nothing was submitted, so nothing would have been paid",
+    ]
 
 
 def test_a_clean_run_is_told_in_few_lines() -> None:
@@ -369,7 +509,7 @@ def test_findings_json_has_a_version_and_everything(reports: Path) -> None:
     assert (content["version"], content["seed"]) == (1, 3)
     assert content["tests"] == a_run()
     assert content["totals"]["tests"] == 7
-    assert content["coverage"]["missing"]["errors"][0].keys() == {"id", "kind", "label", "how"}
+    assert content["coverage"]["missing"]["errors"][0].keys() == {"id", "kind", "label", "how", "part"}
 
 
 def test_junit_has_a_case_for_each_test_and_a_failure_for_each_grave_finding(reports: Path) -> None:
@@ -525,8 +665,31 @@ def busiest() -> dict[str, Any]:
         "requests": [{**request, "number": i + 1, "path": path} for i, path in enumerate(paths)],
         "tasks": [{**task, "id": f"{i:08}{task['id'][8:]}"} for i in range(200)],
         "findings": [{**finding, "requests": [*range(i, i + 40)], "what": f"{i}{'w' * 400}"} for i in range(200)],
-        "counts": {"requests": 9_000, "tasks": 900, "findings": {"must": 0, "should": 900, "may": 0}},
+        "counts": {
+            **told["counts"],
+            "requests": 9_000,
+            "tasks": 900,
+            "findings": {"must": 0, "should": 900, "may": 0},
+        },
     }
+
+
+def test_trainings_detections_and_uploads_stand_in_the_page(tmp_path: Path) -> None:
+    told = [summary(client, f"test_{part}") for part, client in CLIENTS.items()]
+    told.append(summary(train, "test_failed", scenario="failed-training"))
+    text = page_of(told)
+    assert "1 task, 2 trainings" in text
+    assert "0 tasks, 1 training, 3 requests, 2.50 CNY" in text
+    assert "0 tasks, 1 detection, 1 request<" in text
+    assert "0 tasks, 1 upload, 2 requests<" in text
+    assert "1 of 2 photos refused" in text
+    assert text.count("training of 1 photo<") == 2
+    assert re.search(r"training ft-\d{12}-[0-9a-f]{4} accepted", text)
+    write_reports(tmp_path, told, seed=3)
+    content = json.loads((tmp_path / "findings.json").read_text(encoding="utf-8"))
+    (training,) = content["tests"][1]["tasks"]
+    assert (training["model"], training["photos"], training["status"]) == ("facechain-finetune", 1, "SUCCEEDED")
+    assert content["totals"]["trainings"] == 2
 
 
 def test_the_page_stays_small() -> None:
