@@ -16,11 +16,14 @@ from PIL import Image
 
 from contracts import catalogue
 from docs import generate
-from mock_server.app import create_app
+from mock_server.app import create_app, create_simulator
 from mock_server.clock import VendorClock
+from mock_server.core.media import Portrait, render_portrait
+from mock_server.core.plans import Plan
 from mock_server.serving import running
 from mock_server.settings import Settings, names
-from tests.conftest import START_MS, TOKEN
+from mock_server.stores.memory import MOST_CONTENT_BYTES
+from tests.conftest import START_MS, TOKEN, Vendor
 from tests.documents import (
     PATIENCE_S,
     Block,
@@ -38,6 +41,7 @@ from tests.mock_server.test_admin_docs import differences
 README = page("README.md")
 ADDRESS = f"127.0.0.1:{Settings().port}"
 STORY = [block for block in blocks(README, "bash") if not block.text.startswith("make ")]
+DETECT = "/api/v1/services/vision/facedetection/detect"
 SHOWN = {"bash", "json", "text", "python", "console"}
 MOVE_THE_CLOCK = """
 sleep() {
@@ -58,7 +62,7 @@ class Told:
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
-    """The story from a submission to a picture, run by one shell in the order of the page."""
+    """The story, from a submission to a picture of one's own likeness, run by one shell in the order of the page."""
     folder = tmp_path_factory.mktemp("readme")
     app = create_app(Settings(seed=7, admin_token=TOKEN), clock=VendorClock(START_MS, frozen=True))
     with running(app) as server:
@@ -105,14 +109,82 @@ def test_a_task_takes_as_long_as_the_page_says() -> None:
     assert waits_s < 0.5 < waits_s + runs_s, "half a second after the submission it runs"
 
 
+def test_a_training_takes_as_long_as_the_page_says() -> None:
+    takes_s = {}
+    for name, profile in catalogue.profiles().items():
+        takes_s[name] = (profile.training["pending_ms"] + profile.training["running_ms"]) / 1000
+    assert f"A training takes {takes_s[Settings().profile]} seconds here, and five minutes" in README
+    assert (takes_s[Settings().profile] < 3, takes_s["real"] // 60) == (True, 5)
+
+
+def test_the_picture_of_one_s_own_likeness_is_one(told: Told) -> None:
+    with Image.open(told.folder / "likeness.jpg") as picture:
+        assert picture.size == (768, 1024)
+        assert json.loads(picture.info["comment"])["style"] == "m_springflower_female"
+
+
+def test_the_page_states_the_limits_of_the_mock_as_they_are() -> None:
+    limits = catalogue.limits()
+    assert f"An upload is {limits['upload_body_bytes'] // 1_048_576} MiB at most" in README
+    assert f"What files hold is kept up to {MOST_CONTENT_BYTES // 1_048_576} MiB in all" in README
+    assert f"{limits['upload_hours']} hours" in README
+
+
 def test_the_vendor_s_sdk_works_with_the_two_variables(tmp_path: Path) -> None:
     (variables,) = (block.text for block in STORY if "DASHSCOPE_" in block.text)
     (example,) = (block.text for block in blocks(README, "python") if "dashscope" in block.text)
     (tmp_path / "portrait.py").write_text(example, encoding="utf-8")
-    with running(create_app(Settings(seed=7), clock=VendorClock(factor=100.0))) as server:
+    (tmp_path / "portrait.jpg").write_bytes(render_portrait(Portrait("a-task", 1, "f_idcard_male", 7, "jpeg")))
+    at_once = Plan("immediate")
+    simulator = create_simulator(Settings(seed=7), plan=at_once, training=at_once)
+    with running(create_app(simulator=simulator)) as server:
         lines = [variables.replace(f"http://{ADDRESS}", server.url), "python portrait.py"]
-        printed = run_shell(lines, tmp_path)[1]
-    assert re.fullmatch(rf"SUCCEEDED \['{server.url}/\S+/1\.jpg\?\S+', '{server.url}/\S+/2\.jpg\?\S+'\]\n", printed)
+        is_face, likeness, pictures = run_shell(lines, tmp_path)[1].splitlines()
+    assert is_face == "[True]"
+    assert re.fullmatch(r"SUCCEEDED facechain-finetune-ft-\d{12}-[0-9a-f]{4}", likeness)
+    assert re.fullmatch(rf"SUCCEEDED \['{server.url}/\S+/1\.jpg\?\S+', '{server.url}/\S+/2\.jpg\?\S+'\]", pictures)
+
+
+@pytest.mark.parametrize(("given", "reason"), [("faces=2", "more than one face detected"), ("width=300", "")])
+def test_a_url_of_the_page_declares_a_picture(vendor: Vendor, given: str, reason: str) -> None:
+    (shown,) = re.findall(r"https://assets\.facechain\.test/\S+\?\S+(?=`)", README)
+    assert given in shown
+    url = f"{shown.partition('?')[0]}?{given}"
+    body = {"model": "facechain-facedetect", "input": {"images": [url]}}
+    answer = vendor.vendor_call("POST", DETECT, json=body, headers={"X-DashScope-Async": None})
+    assert answer.get_json()["output"]["failed_reason"] == [reason]
+    whole = {"model": "facechain-facedetect", "input": {"images": [shown]}}
+    answer = vendor.vendor_call("POST", DETECT, json=whole, headers={"X-DashScope-Async": None})
+    assert answer.get_json()["output"]["is_face"] == [False]
+
+
+def test_a_folder_of_the_page_declares_pictures(tmp_path: Path) -> None:
+    name, sidecar, said = re.findall(r"`DIR/(\S+?)` is `\S+`, and `DIR/(\S+)` may say `(.+?)`", README)[0]
+    (tmp_path / name).write_bytes(render_portrait(Portrait("a-task", 1, "f_idcard_male", 7, "jpeg")))
+    folder = Vendor(assets=str(tmp_path))
+    body = {"model": "facechain-facedetect", "input": {"images": [f"https://assets.facechain.test/{name}"]}}
+    for is_face in (True, False):
+        answer = folder.vendor_call("POST", DETECT, json=body, headers={"X-DashScope-Async": None})
+        assert answer.get_json()["output"]["is_face"] == [is_face]
+        (tmp_path / sidecar).write_text(said, encoding="utf-8")
+
+
+def test_a_picture_of_the_page_is_declared_by_the_admin_api(vendor: Vendor) -> None:
+    (declared,) = re.findall(r"`POST /__admin/assets` `(.+?)`", README)
+    assert vendor.admin("POST", "assets", json.loads(declared)).status_code == 201
+    body = {"model": "facechain-facedetect", "input": {"images": [json.loads(declared)["url"]]}}
+    answer = vendor.vendor_call("POST", DETECT, json=body, headers={"X-DashScope-Async": None})
+    assert answer.get_json()["output"]["failed_reason"] == ["no face detected"]
+
+
+def test_every_name_of_the_page_exists() -> None:
+    (section,) = re.findall(r"## Photos, trainings, events\n(.*?)\n## ", README, re.DOTALL)
+    assert {"second-job", "finetune-output", "resource-check"} <= set(catalogue.behaviours())
+    for name in ("failed-training", "slow-training", "never-trained"):
+        assert name in catalogue.scenarios()
+        assert f"`{name}`" in section
+    flags = re.findall(r"--[a-z][\w-]+", section)
+    assert {flag[2:].replace("-", "_") for flag in flags} <= set(names())
 
 
 # -- the commands -----------------------------------------------------------------------------------------------------

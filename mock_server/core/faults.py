@@ -49,7 +49,6 @@ ROUTES = (
     "get_upload_policy",
     "fetch_picture",
     "fetch_file",
-    "upload_object",
 )
 MOST_FAULTS = 1_000
 MOST_COUNTS = 100_000

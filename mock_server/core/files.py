@@ -167,7 +167,7 @@ def _known(account: Account, file_id: str) -> File:
         near = catalogue.nearest(file_id, account.files)
         hint = f"; nearest is {near}" if near else ""
         raise VendorError(
-            "not_found", rule="files.known", place="path file_id", problem=f"this account has no such file{hint}"
+            "file_not_found", rule="files.known", place="path file_id", problem=f"this account has no such file{hint}"
         )
     return file
 

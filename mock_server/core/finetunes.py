@@ -225,7 +225,6 @@ def delete(call: Call, job_id: str) -> dict[str, Any]:
             raise VendorError("job_not_deletable", rule="job.delete", place="path job_id", problem=problem)
         if job.ended_ms is None:
             job.ended_ms, job.outcome = call.now_ms, lifecycle.CANCELED
-            lifecycle.settle(lane, call.now_ms)
         del lane.tasks[job_id]
 
     call.change(step)

@@ -142,6 +142,6 @@ def asked_from_json(content: Mapping[str, Any], usual: Mapping[str, Plan]) -> As
     name, model = rest.pop("scenario", None), rest.pop("model", MODEL)
     if name is not None:
         catalogue.scenario(str(name))
-    if model not in usual:
+    if not isinstance(model, str) or model not in usual:
         raise ValueError(f"model is {model!r}; {catalogue.hint(model, usual)}")
     return Asked(plan_from_json(rest, usual[model]) if rest or name is None else None, name, model)

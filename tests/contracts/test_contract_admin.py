@@ -25,6 +25,8 @@ from contracts import catalogue
 from mock_server.core import faults, findings, plans
 from mock_server.core.faults import Fault, fault_from_json
 from mock_server.core.journal import CRITERIA
+from mock_server.core.model import MODEL, TRAINING_MODEL
+from mock_server.core.pictures import Picture, picture_from_json
 from mock_server.core.plans import Plan, plan_from_json
 from mock_server.web.control import PREFIX
 from mock_server.web.guard import OPEN_ENDPOINTS
@@ -118,6 +120,7 @@ def test_it_is_shipped_as_a_file_and_served_as_it_is(vendor: Vendor) -> None:
 
 FAULT: Mapping[str, Any] = SCHEMAS["NewFault"]["properties"]
 PLAN: Mapping[str, Any] = SCHEMAS["Plan"]["properties"]
+PICTURE: Mapping[str, Any] = SCHEMAS["Picture"]["properties"]
 FILTERS = [
     resolved(parameter) for parameter in OPERATIONS["list_requests"][2]["parameters"] if "Session" not in str(parameter)
 ]
@@ -133,7 +136,10 @@ FILTERS = [
         pytest.param(FAULT["route"]["enum"], faults.ROUTES, id="routes"),
         pytest.param(FAULT, [f.name for f in fields(Fault) if f.name not in ("id", "added_ms")], id="a fault's fields"),
         pytest.param(PLAN["progression"]["enum"], (*plans.PROGRESSIONS, "manual"), id="progressions"),
-        pytest.param(SCHEMAS["Asked"]["properties"], ["scenario", *PLAN], id="a plan's fields"),
+        pytest.param(SCHEMAS["Asked"]["properties"], ["scenario", "model", *PLAN], id="a plan's fields"),
+        pytest.param(SCHEMAS["Asked"]["properties"]["model"]["enum"], [MODEL, TRAINING_MODEL], id="a plan's models"),
+        pytest.param(PICTURE, [f.name for f in fields(Picture)], id="a picture's properties"),
+        pytest.param(SCHEMAS["NewAsset"]["properties"], ["url", *PICTURE], id="a declared picture"),
         pytest.param(SCHEMAS["Finding"]["properties"]["level"]["enum"], findings.LEVELS, id="levels"),
         pytest.param(SCHEMAS["Criteria"]["properties"], CRITERIA, id="criteria"),
         pytest.param([each["name"] for each in FILTERS], CRITERIA, id="filters"),
@@ -165,7 +171,7 @@ def test_the_limits_of_a_faults_numbers_are_kept(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name, field in PLAN.items() if "maximum" in field])
 def test_the_limits_of_a_plans_numbers_are_kept(name: str) -> None:
     def read(value: object) -> Plan:
-        return plan_from_json({"progression": "manual" if name == "times" else "time", name: value}, Plan())
+        return plan_from_json({name: value}, Plan())
 
     least, most = PLAN[name]["minimum"], PLAN[name]["maximum"]
     for value in (least, most):
@@ -173,6 +179,42 @@ def test_the_limits_of_a_plans_numbers_are_kept(name: str) -> None:
     for value in (least - 1, most + 1):
         with pytest.raises(ValueError, match=rf"plan\.{name} is {value}"):
             read(value)
+
+
+@pytest.mark.parametrize("progression", PLAN["progression"]["enum"])
+@pytest.mark.parametrize("name", [name for name in PLAN if name not in ("progression", "outcome")])
+def test_a_plan_is_refused_where_the_document_forbids_it(progression: str, name: str) -> None:
+    plan = {"progression": progression, name: "RUNNING" if name == "in" else 1}
+    try:
+        plan_from_json(plan, Plan())
+        is_good = True
+    except ValueError:
+        is_good = False
+    for schema in ("Plan", "Asked"):
+        assert (violations_of(SCHEMAS[schema], plan) == []) is is_good
+
+
+@pytest.mark.parametrize("name", [name for name, field in PICTURE.items() if "maximum" in field])
+def test_the_limits_of_a_pictures_numbers_are_kept(name: str) -> None:
+    least, most = PICTURE[name]["minimum"], PICTURE[name]["maximum"]
+    for value in (least, most):
+        assert getattr(picture_from_json({name: value}), name) == value
+    for value in (least - 1, most + 1):
+        with pytest.raises(ValueError, match=f"{name} is {value}"):
+            picture_from_json({name: value})
+
+
+@pytest.mark.parametrize("route", FAULT["route"]["enum"])
+@pytest.mark.parametrize("kind", ["status", "lag"])
+@pytest.mark.parametrize("stage", FAULT["stage"]["enum"])
+def test_a_fault_is_refused_where_the_document_forbids_it(stage: str, kind: str, route: str) -> None:
+    fault = {"stage": stage, "kind": kind, "route": route}
+    try:
+        fault_from_json(fault)
+        is_good = True
+    except ValueError:
+        is_good = False
+    assert (violations_of(SCHEMAS["NewFault"], fault) == []) is is_good
 
 
 def test_the_limits_of_an_outcome_are_those_of_the_code() -> None:
@@ -183,7 +225,8 @@ def test_the_catalogues_rows_keep_the_document() -> None:
     for row in catalogue.scenarios().values():
         for fault in row.faults:
             assert violations_of(SCHEMAS["NewFault"], dict(fault)) == []
-        assert row.plan is None or violations_of(SCHEMAS["Plan"], dict(row.plan)) == []
+        for plan in (row.plan, row.training):
+            assert plan is None or violations_of(SCHEMAS["Plan"], dict(plan)) == []
 
 
 # -- real answers -----------------------------------------------------------------------------------------------------
@@ -224,6 +267,8 @@ BODIES: Mapping[str, Any] = {
     "queue_plan": {"scenario": "partial", "progression": "polls", "pending": 1},
     "add_fault": {"stage": "poll", "kind": "status", "error": "rate_quota", "times": 2, "route": "query_task"},
     "choose_scenario": {"scenario": "poll-429"},
+    "declare_asset": {"url": "https://cdn.example/family.jpg", "faces": 2, "format": "webp"},
+    "add_resource": {"resource_id": "my-likeness"},
     "count_requests": {"operation": "query_task"},
 }
 WRONG_BODIES: Mapping[str, Any] = {
@@ -232,12 +277,18 @@ WRONG_BODIES: Mapping[str, Any] = {
     "queue_plan": {"scenario": "partail"},
     "add_fault": {"stage": "poll", "kind": "sudden"},
     "choose_scenario": {},
+    "declare_asset": {"url": "https://cdn.example/family.jpg", "feces": 2},
+    "add_resource": {"resource_id": ""},
     "count_requests": {"colour": "red"},
 }
 
 
+JOBS = "/api/v1/fine-tunes"
+TRAINING = {"model": TRAINING_MODEL, "training_file_ids": ["https://pictures.example/a.jpg"]}
+
+
 class Used:
-    """A vendor whose session has something of everything: tasks, requests, faults, plans, findings."""
+    """A vendor whose session has something of everything: tasks, trainings, requests, faults, plans, findings."""
 
     def __init__(self, vendor: Vendor) -> None:
         vendor.clock.freeze()
@@ -257,6 +308,14 @@ class Used:
             mine.admin("POST", "plans", plan)
         self.fault = str(mine.admin("POST", "faults", BODIES["add_fault"]).get_json()["id"])
         mine.query(self.held)
+        for name in ("declare_asset", "add_resource"):
+            mine.admin("POST", "assets" if name == "declare_asset" else "resources", BODIES[name])
+        for plan in ({"scenario": "failed-training"}, HELD):
+            mine.admin("POST", "plans", {"model": TRAINING_MODEL, **plan})
+            self.job = str(mine.vendor_call("POST", JOBS, json=TRAINING).get_json()["output"]["job_id"])
+            mine.later(3_000)
+        mine.admin("POST", "plans", {"model": TRAINING_MODEL, "scenario": "never-trained"})
+        mine.vendor_call("GET", f"{JOBS}/{self.job}")
         mine.admin("PUT", "scenario", {"scenario": "partial"})
 
     def answer(self, name: str, *, known: bool = True, **more: Any) -> TestResponse:
@@ -317,12 +376,27 @@ def test_every_row_that_a_used_session_shows_was_judged(used: Used) -> None:
             ("list_findings", "findings"),
             ("list_faults", "faults"),
             ("list_plans", "plans"),
+            ("list_jobs", "jobs"),
+            ("list_assets", "assets"),
+            ("list_resources", "resources"),
         )
     }
     assert {name: len(found) >= 1 for name, found in rows.items()} == dict.fromkeys(rows, True)
     assert {"FAILED", "SUCCEEDED", "SUSPENDED", "RUNNING"} <= {task["status"] for task in rows["list_tasks"]}
+    assert {"FAILED", "RUNNING"} == {job["status"] for job in rows["list_jobs"]}
+    assert {"model", "scenario"} <= set().union(*rows["list_plans"])
     assert {"task_id", "scenario", "faults", "rule", "explanation", "error"} <= set().union(*rows["list_requests"])
-    assert used.vendor.admin("GET", "ledger").get_json()["duplicates"] != []
+    ledger = used.vendor.admin("GET", "ledger").get_json()
+    assert ledger["duplicates"] != []
+    assert {row["model"] for row in ledger["tasks"]} == {MODEL, TRAINING_MODEL}
+
+
+@pytest.mark.parametrize("name", ["show_task", "replan_task", "release_task"])
+def test_a_training_is_looked_at_replanned_and_released_as_a_task_is(used: Used, name: str) -> None:
+    used.held = used.job
+    answer = used.answer(name)
+    assert_keeps(name, answer)
+    assert (answer.get_json()["task_id"], answer.get_json()["model"]) == (used.job, TRAINING_MODEL)
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "nothing"), ("PUT", "plans"), ("DELETE", "tasks")])
@@ -375,9 +449,9 @@ def not_of_this_api(case: Any) -> Iterator[CheckFunction]:
         yield checks.positive_data_acceptance  # 4.0 is a whole number to JSON Schema and none to this API
     if name == "add_fault" and body.get("least_ms", 0) > body.get("most_ms", 60_000):
         yield checks.positive_data_acceptance  # nor can "least_ms is not above most_ms"
-    if name in ("reset", "reset_tasks", "reset_journal", "reset_faults", "clear_plans", "remove_fault", "release_task"):
+    if name.startswith(("reset", "clear_")) or name in ("remove_fault", "release_task"):
         yield checks.negative_data_rejection  # nothing is read from their bodies, so none is wrong
-    if name in ("move_clock", "choose_scenario", "replan_task"):
+    if name in ("move_clock", "choose_scenario", "replan_task", "add_resource"):
         yield checks.negative_data_rejection  # further members of the body are passed over
     outcome = body.get("outcome")
     if name == "queue_plan" and isinstance(outcome, dict) and str(outcome.get("status")).isupper():

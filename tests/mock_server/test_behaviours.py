@@ -6,7 +6,24 @@ from typing import Any
 import pytest
 
 from contracts import catalogue
-from tests.conftest import HELD, IMMEDIATE, PRESET, Vendor
+from mock_server.core.model import DETECTION_MODEL
+from tests.conftest import GOOD, HELD, IMMEDIATE, PRESET, Vendor
+from tests.likenesses import (
+    JOBS,
+    NO_FACE,
+    PHOTO,
+    asset,
+    delete_job,
+    detect,
+    family_call,
+    job_of,
+    job_status,
+    likeness,
+    portrait,
+    train,
+    trained,
+)
+from tests.uploads import fields, form_post, photo, policy
 
 HELP = " For details, see: https://help.aliyun.com/zh/model-studio/error-code#"
 FAILED = {**IMMEDIATE, "outcome": {"error": "algo_error"}}
@@ -73,6 +90,120 @@ def authorized_by(authorization: str) -> Callable[[Vendor], list[int]]:
     return ask
 
 
+def flawed_photo(vendor: Vendor) -> list[Any]:
+    """What a portrait and a training with a photo without a face come to: at once, and in the end."""
+    body = GOOD["train-free"]
+    submitted = vendor.submit({**body, "input": {**body["input"], "user_urls": [NO_FACE]}}, plan=IMMEDIATE)
+    created = train(vendor, NO_FACE, plan=IMMEDIATE)
+    found = [answer.get_json().get("code") for answer in (submitted, created)]
+    if found == [None, None]:
+        found += [vendor.output(submitted.get_json()["output"]["task_id"])["code"]]
+        found += [job_of(vendor, created.get_json()["output"]["job_id"])["code"]]
+    return found
+
+
+def photo_of(**properties: int) -> Callable[[Vendor], str]:
+    """How a portrait with a photo of these properties ends."""
+
+    def ask(vendor: Vendor) -> str:
+        body = GOOD["train-free"]
+        task = vendor.submitted(
+            {**body, "input": {**body["input"], "user_urls": [asset(**properties)]}}, plan=IMMEDIATE
+        )
+        output = vendor.output(task)
+        return str(output.get("code", output["task_status"]))
+
+    return ask
+
+
+def template_of(**properties: int) -> Callable[[Vendor], str]:
+    """How a portrait with a template of these properties ends."""
+
+    def ask(vendor: Vendor) -> str:
+        body = {**GOOD["template-with-lora"], "input": {"template_url": asset(**properties)}}
+        output = vendor.output(vendor.submitted(body, plan=IMMEDIATE))
+        return str(output.get("code", output["task_status"]))
+
+    return ask
+
+
+def large_photo_detected(vendor: Vendor) -> Any:
+    answer = detect(vendor, PHOTO, asset(width=5000), NO_FACE)
+    body = answer.get_json()
+    return (answer.status_code, body["output"]["is_face"] if answer.status_code == 200 else body["message"])
+
+
+def unknown_likeness(vendor: Vendor) -> tuple[int, Any]:
+    untrained = likeness(trained(vendor, plan=HELD))
+    answers = [vendor.submit(portrait(name)) for name in ("nobody", untrained)]
+    ((status, code),) = {(answer.status_code, answer.get_json().get("code")) for answer in answers}
+    return status, code
+
+
+def three_jobs_at_once(vendor: Vendor) -> list[int]:
+    return [train(vendor).status_code for _ in range(3)]
+
+
+def likeness_named(vendor: Vendor) -> list[bool]:
+    """Whether finetuned_output and model_name are named at creation, while it runs, once it failed or succeeded."""
+    named = [train(vendor, plan=HELD).get_json()["output"]]
+    named.append(job_of(vendor, named[0]["job_id"]))
+    vendor.admin("POST", f"tasks/{named[0]['job_id']}/release")
+    failed = trained(vendor, plan=FAILED)
+    named += [job_of(vendor, job) for job in (failed, named[0]["job_id"])]
+    assert vendor.submit(portrait(likeness(named[0]["job_id"]))).status_code == 200
+    shown = [{"finetuned_output", "model_name"} & job.keys() for job in named]
+    assert all(len(names) in (0, 2) for names in shown)
+    return [bool(names) for names in shown]
+
+
+def second_job(vendor: Vendor) -> list[Any]:
+    first = trained(vendor, plan=HELD)
+    vendor.later(1_000)
+    second = train(vendor, f"{PHOTO}?2")
+    assert train(vendor, key="sk-other").status_code == 200
+    vendor.admin("POST", f"tasks/{first}/release")
+    vendor.later(1_000)
+    assert train(vendor).status_code == 200 if second.status_code == 429 else True
+    body = second.get_json()
+    return [second.status_code, body.get("message", body.get("output", {}).get("status"))]
+
+
+def deletions(vendor: Vendor) -> list[int]:
+    """What deleting a job answers that succeeded, that failed, and that runs."""
+    jobs = [trained(vendor, plan=plan) for plan in (IMMEDIATE, FAILED, HELD)]
+    assert [job_status(vendor, job) for job in jobs] == ["SUCCEEDED", "FAILED", "RUNNING"]
+    return [delete_job(vendor, job).status_code for job in jobs]
+
+
+def first_lines(vendor: Vendor) -> list[int]:
+    """How many lines of four come from offset 0, 1, 2, 4 and 5, and when none is said."""
+    job = trained(vendor, plan=IMMEDIATE)
+
+    def lines(query: str) -> int:
+        return len(family_call(vendor, "GET", f"{JOBS}/{job}/logs{query}").get_json()["output"]["logs"])
+
+    return [lines(query) for query in ("?offset=0", "?offset=1", "?offset=2", "?offset=4", "?offset=5", "")]
+
+
+def policy_after(seconds: int, more_ms: int = 0) -> Callable[[Vendor], tuple[int, int]]:
+    """What a form post answers that comes so long after its policy, and what the policy said of its life."""
+
+    def post(vendor: Vendor) -> tuple[int, int]:
+        given = policy(vendor, DETECTION_MODEL)
+        vendor.later(seconds * 1_000 + more_ms)
+        answer = form_post(vendor, given, fields(given), photo())
+        assert (b"Policy expired." in answer.data) == (answer.status_code == 403)
+        return answer.status_code, given["expire_in_seconds"]
+
+    return post
+
+
+ALL_LINES, AFTER_ONE = [4, 3, 2, 0, 0, 4], [4, 4, 3, 1, 0, 4]
+FACELESS = "InvalidImage.NoHumanFace"
+RESOLUTION = "InvalidImageResolution"
+THROTTLED = catalogue.errors()["training_throttled"].message
+INVALID = catalogue.errors()["parameters_invalid"].message
 RANGE_4, RANGE_5 = "Range of n should be [1, 4]", "Range of n should be [1, 5]"
 OUT_OF_RANGE = catalogue.errors()["request_invalid"].message
 NO_STYLE = catalogue.errors()["field_required"].message.format(field="parameters.style")
@@ -118,6 +249,39 @@ CASES: list[tuple[str, str, Callable[[Vendor], Any], Any]] = [
     ("bearer-spaces", "refuse", authorized_by("Bearer sk-main"), [200, 200]),
     ("bearer-missing", "refuse", authorized_by("sk-main"), [401, 401]),
     ("bearer-missing", "accept", authorized_by("sk-main"), [200, 200]),
+    ("picture-timing", "task", flawed_photo, [None, None, FACELESS, FACELESS]),
+    ("picture-timing", "submit", flawed_photo, [FACELESS, FACELESS]),
+    ("photo-bounds", "inclusive", photo_of(width=256, height=2048), "SUCCEEDED"),
+    ("photo-bounds", "inclusive", photo_of(width=255, height=2048, face_px=128), RESOLUTION),
+    ("photo-bounds", "inclusive", photo_of(width=256, height=2049), RESOLUTION),
+    ("photo-bounds", "strict", photo_of(width=256, height=500), RESOLUTION),
+    ("photo-bounds", "strict", photo_of(width=500, height=2048), RESOLUTION),
+    ("photo-bounds", "strict", photo_of(width=257, height=2047, face_px=128), "SUCCEEDED"),
+    ("template-turned", "no", template_of(width=1680, height=1260), "SUCCEEDED"),
+    ("template-turned", "no", template_of(width=1260, height=1680), RESOLUTION),
+    ("template-turned", "yes", template_of(width=1680, height=1260), "SUCCEEDED"),
+    ("template-turned", "yes", template_of(width=1260, height=1680), "SUCCEEDED"),
+    ("template-turned", "yes", template_of(width=1260, height=1681), RESOLUTION),
+    ("template-turned", "yes", template_of(width=1261, height=1261), RESOLUTION),
+    ("detection-limits", "reason", large_photo_detected, (200, [True, False, False])),
+    ("detection-limits", "refuse", large_photo_detected, (400, INVALID)),
+    ("resource-check", "refuse", unknown_likeness, (403, "Resource.AccessDenied")),
+    ("resource-check", "accept", unknown_likeness, (200, None)),
+    ("finetune-rps", "1", three_jobs_at_once, [200, 429, 429]),
+    ("finetune-rps", "2", three_jobs_at_once, [200, 200, 429]),
+    ("finetune-output", "creation", likeness_named, [True, True, True, True]),
+    ("finetune-output", "success", likeness_named, [False, False, False, True]),
+    ("second-job", "queue", second_job, [200, "QUEUING"]),
+    ("second-job", "reject", second_job, [429, THROTTLED]),
+    ("finetune-delete", "live", deletions, [400, 400, 200]),
+    ("finetune-delete", "any", deletions, [200, 200, 200]),
+    ("log-offset", "0", first_lines, ALL_LINES),
+    ("log-offset", "1", first_lines, AFTER_ONE),
+    ("policy-life", "stated", policy_after(299, 999), (200, 300)),
+    ("policy-life", "stated", policy_after(300), (403, 300)),
+    ("policy-life", "observed", policy_after(300), (200, 300)),
+    ("policy-life", "observed", policy_after(1_379, 999), (200, 300)),
+    ("policy-life", "observed", policy_after(1_380), (403, 300)),
 ]
 
 

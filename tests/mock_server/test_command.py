@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,11 +18,16 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
+import requests
 
 from contracts import catalogue
 from mock_server.__main__ import main
+from mock_server.events import FAREWELL_S
 from mock_server.settings import names
 from mock_server.version import installed_version
+from tests.conftest import GOOD, PRESET, SUBMIT
+from tests.receiver import DEADLINE_S, receiving
+from tests.uploads import photo
 
 STOPS_WITHIN_S = 1.0
 """The aim is 0.2 s, and here it takes a hundredth; a busy machine that runs tests side by side gets some slack."""
@@ -124,6 +130,17 @@ def test_a_wrong_command_is_explained(arguments: list[str], text: str, capsys: p
         (["--profile", "wild"], "facechain-mock: profile is 'wild'; it is one of calm, real, hostile"),
         (["--host", "192.0.2.1"], "facechain-mock: host is 192.0.2.1, which other machines may reach"),
         (["--behaviour", "end-time=never"], "facechain-mock: unknown choice for end-time 'never'"),
+        (["--unknown-images", "no"], "facechain-mock: unknown-images is 'no'; it is one of accept, refuse"),
+        (["--assets", "nowhere"], "facechain-mock: 'nowhere' is not a folder"),
+        (["--event-url", "127.0.0.1:9000"], "facechain-mock: event-url is '127.0.0.1:9000'; it looks like http://"),
+        (
+            ["--event-url", "http://hooks.test/"],
+            "which lies on another machine; allow it with --allow-event-host hooks.test, or stay on 127.0.0.1",
+        ),
+        (
+            ["--event-url", "http://hooks.test/", "--allow-event-host", "other.test"],
+            "allow it with --allow-event-host hooks.test",
+        ),
         (["--config", "nowhere.toml"], "facechain-mock: cannot read nowhere.toml: No such file or directory"),
     ],
 )
@@ -255,3 +272,60 @@ def test_settings_reach_the_server(tmp_path: Path) -> None:
     with served(tmp_path, "--speed", "1000") as (_, ready):
         assert ready["admin_token"] == "mine"
         assert asked(f"{ready['admin_url']}/clock", "mine")["factor"] == 1000.0
+
+
+KEY = {"Authorization": "Bearer sk-mine"}
+
+
+def sent(ready: dict[str, Any], path: str, body: object, **headers: str) -> Any:
+    """What the server answers to a POST of ``body``."""
+    url = ready["base_url"].removesuffix("/api/v1") + path
+    answer = requests.post(url, json=body, headers={**KEY, **headers}, timeout=DEADLINE_S)
+    return answer.json()
+
+
+def test_the_choices_about_pictures_and_likenesses_reach_the_server(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "me.jpg").write_bytes(photo(600, 600))
+    arguments = ["--resource", "mine", "--resource", "ours", "--assets", "photos", "--unknown-images", "refuse"]
+    with served(tmp_path, "--limits", "off", *arguments) as (_, ready):
+        for likeness, is_known in (("mine", True), ("ours", True), ("theirs", False)):
+            body = {**PRESET, "resources": [{"resource_id": likeness, "resource_type": "facelora"}]}
+            answer = sent(ready, SUBMIT, body, **{"X-DashScope-Async": "enable"})
+            assert ("output" in answer) == is_known, answer
+            assert is_known or answer["code"] == "Resource.AccessDenied"
+        urls = [f"https://assets.facechain.test/{name}.jpg" for name in ("me", "you")] + ["https://a.example/me.jpg"]
+        faces = {"model": "facechain-facedetect", "input": {"images": urls}}
+        answer = sent(ready, "/api/v1/services/vision/facedetection/detect", faces)
+        assert answer["output"]["is_face"] == [True, False, False]
+
+
+def test_the_end_of_a_task_is_told_to_who_was_named(tmp_path: Path) -> None:
+    with receiving() as receiver, served(tmp_path, "--event-url", receiver.url) as (process, ready):
+        answer = sent(ready, SUBMIT, GOOD["preset-style"], **{"X-DashScope-Async": "enable"})
+        (event,) = receiver.wait_for(1)
+        data: Any = event.get_data()
+        assert (data["task_id"], data["task_status"]) == (answer["output"]["task_id"], "SUCCEEDED")
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert [line for line in err.splitlines() if "event" in line] == []
+
+
+def test_a_server_stops_soon_though_nobody_answers_its_events(tmp_path: Path) -> None:
+    with receiving() as receiver, served(tmp_path, "--event-url", receiver.url) as (process, ready):
+        may_go = threading.Event()
+        receiver.answer = lambda _handler: _wait(may_go)
+        sent(ready, SUBMIT, GOOD["preset-style"], **{"X-DashScope-Async": "enable"})
+        receiver.wait_for(1)
+        started = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+        took_s = time.monotonic() - started
+        may_go.set()
+    assert process.returncode == 0
+    assert took_s < STOPS_WITHIN_S + FAREWELL_S
+
+
+def _wait(may_go: threading.Event) -> None:
+    may_go.wait(DEADLINE_S)

@@ -6,19 +6,27 @@ import _socket
 import ast
 import builtins
 import hmac
+import http.client
 import io
 import json
 import logging
 import os
 import re
 import socket
+import struct
+import subprocess
 import sys
+import time
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 from unittest import mock
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
+from xml.etree import ElementTree
 
 import pytest
 from flask import Flask
@@ -34,13 +42,30 @@ from mock_server.clock import MOST_MS, VendorClock
 from mock_server.core import faults, journal, media
 from mock_server.core.plans import MOST_IMAGES
 from mock_server.core.simulator import Simulator
+from mock_server.log import request_log
 from mock_server.serving import Server, running, write_ready_file
 from mock_server.settings import Settings
 from mock_server.stores import memory
 from mock_server.web.control import PREFIX
 from mock_server.web.guard import GUARD
-from mock_server.web.wire import MOST_BODY_BYTES
+from mock_server.web.wire import MOST_BODY_BYTES, MOST_FORM_BYTES, SIMULATOR
 from tests.conftest import GOOD, IMMEDIATE, PRESET, START_MS, SUBMIT, TASKS, TOKEN, Vendor
+from tests.uploads import (
+    BOUNDARY,
+    FILES,
+    FORM,
+    RESOLVED,
+    as_parts,
+    fields,
+    file_id,
+    form,
+    form_post,
+    photo,
+    policy,
+    post_parts,
+    send_form,
+    uploaded,
+)
 
 MEGABYTE = 1_048_576
 CORS = "access-control-"
@@ -587,7 +612,7 @@ def test_the_canary_sings_when_it_is_called_by_name_or_by_address(canary: Canary
 
 
 @pytest.mark.parametrize(
-    "form",
+    "shape",
     [
         "http://127.0.0.1:{}/a.jpg",
         "http://localhost:{}/a.jpg",
@@ -607,8 +632,8 @@ def test_the_canary_sings_when_it_is_called_by_name_or_by_address(canary: Canary
         "//127.0.0.1:{}/a.jpg",
     ],
 )
-def test_no_url_is_ever_fetched_wherever_it_stands(canary: Canary, form: str) -> None:
-    url = form.format(canary.port)
+def test_no_url_is_ever_fetched_wherever_it_stands(canary: Canary, shape: str) -> None:
+    url = shape.format(canary.port)
     vendor = Vendor(limits="off", public_base_url=f"http://127.0.0.1:{canary.port}")
     everywhere = {"callback": url, "webhook": url, "result_url": url, "$ref": url, "$schema": url}
     bodies: list[Any] = [
@@ -633,13 +658,24 @@ def test_no_url_is_ever_fetched_wherever_it_stands(canary: Canary, form: str) ->
     ) | {"X-DashScope-OssResourceResolve": "enable"}
     for body in bodies:
         answer = vendor.submit(body, headers=headers)
+        assert answer.status_code in (200, 400, 403)  # 403: a likeness that nobody has
+    sync = {**headers, "X-DashScope-Async": None}
+    for path, body in (
+        ("services/vision/facedetection/detect", {"model": "facechain-facedetect", "input": {"images": [url] * 3}}),
+        ("fine-tunes", {"model": "facechain-finetune", "training_file_ids": [url] * 3, **everywhere}),
+    ):
+        answer = vendor.vendor_call("POST", f"/api/v1/{path}", json=body, headers=sync)
         assert answer.status_code in (200, 400)
+    send_form(vendor, form([("files", url, url.encode()), ("descriptions", None, url.encode())]), headers=sync)
+    given = policy(vendor)
+    redirect = {"success_action_redirect": url, "redirect": url, "callback": url}
+    assert form_post(vendor, given, {**fields(given), **redirect}, url.encode()).status_code == 200
     for name in ("X-Mock-Scenario", "X-Mock-Plan", "X-Mock-Session", "Origin", "Host", "Authorization"):
         vendor.submit(PRESET, headers={**headers, name: url})
     vendor.query(quote(url, safe=""))
     vendor.list(f"url={quote(url)}")
     vendor.fetch(f"/dashscope-result-bj/{url}")
-    for method, path, given in (
+    for method, path, said in (
         ("POST", "plans", {"scenario": url}),
         ("POST", "plans", {"outcome": {"error": url}}),
         ("POST", "faults", {"stage": "poll", "kind": "status", "place": url, "account": url}),
@@ -647,8 +683,10 @@ def test_no_url_is_ever_fetched_wherever_it_stands(canary: Canary, form: str) ->
         ("PUT", "scenario", {"scenario": url}),
         ("PUT", "clock", {"action": "advance", "by": url}),
         ("POST", "requests/count", {"path": url}),
+        ("POST", "assets", {"url": url}),
+        ("POST", "resources", {"resource_id": url}),
     ):
-        vendor.admin(method, path, given)
+        vendor.admin(method, path, said)
     vendor.later(10_000)
     for task in vendor.admin("GET", "tasks").get_json()["tasks"]:
         assert vendor.query(task["task_id"]).status_code in (200, 429)
@@ -972,6 +1010,10 @@ def called(tree: ast.AST) -> Iterator[str]:
                 yield function.attr
 
 
+ALLOWED = {"events.py imports requests"}
+"""Events are posted to whom the owner of the server named when it was started; no request has a word in it."""
+
+
 @pytest.mark.parametrize(
     ("package", "banned"),
     [
@@ -988,7 +1030,7 @@ def test_no_package_runs_code_from_data_and_the_server_calls_nobody(package: Any
         found += [f"{path.name} calls {name}" for name in called(tree) if name in RUNS_CODE]
         found += [f"{path.name} imports {name}" for name in imported(tree) if {name, name.partition(".")[0]} & banned]
     assert modules(package)
-    assert found == []
+    assert set(found) - ALLOWED == set()
 
 
 def test_the_walk_finds_what_it_looks_for() -> None:
@@ -1160,3 +1202,420 @@ def test_an_answer_to_what_is_wrong_is_short(vendor: Vendor) -> None:
         answer = vendor.admin(method, path, given)
         assert answer.status_code in (400, 404)
         assert len(answer.get_json()["error"]) <= 2_000
+
+
+# -- pictures made to harm --------------------------------------------------------------------------------------------
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """One chunk of a PNG."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width: int, height: int, *chunks: bytes) -> bytes:
+    """A PNG that says it is so large, whatever it holds."""
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + b"".join(chunks) + chunk(b"IEND", b"")
+
+
+def jpeg(width: int, height: int, before: bytes = b"") -> bytes:
+    """A JPEG that says it is so large, whatever it holds."""
+    frame = struct.pack(">HHBHHB", 0xFFC0, 11, 8, height, width, 1) + b"\x01\x11\x00"
+    return b"\xff\xd8" + before + frame + b"\xff\xd9"
+
+
+def tiff(*tags: tuple[int, int, int, int], count: int | None = None, first: int = 8) -> bytes:
+    entries = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    return b"II*\0" + struct.pack("<IH", first, len(tags) if count is None else count) + entries
+
+
+DEFLATED = zlib.compress(b"\0" * 50 * MEGABYTE)
+ZIP = b"PK\x03\x04" + b"\0" * 26 + b"PK\x05\x06" + b"\0" * 18
+PAGE = b"<html><script>fetch('http://evil.test/')</script><?php system('id') ?>"
+
+HARMFUL: dict[str, bytes] = {
+    "a bomb: PNG": png(100_000, 100_000, chunk(b"IDAT", DEFLATED)),
+    "a bomb: the largest PNG": png(2**31 - 1, 2**31 - 1, chunk(b"IDAT", DEFLATED)),
+    "a bomb: PNG text": png(300, 300, chunk(b"zTXt", b"a\0\0" + DEFLATED), chunk(b"iCCP", b"a\0\0" + DEFLATED)),
+    "a bomb: JPEG": jpeg(65_535, 65_535),
+    "a bomb: GIF": b"GIF89a" + struct.pack("<HH", 65_535, 65_535) + b"\0;",
+    "a bomb: WEBP": b"RIFF\xff\xff\xff\xffWEBPVP8X\x0a\0\0\0\0\0\0\0" + b"\xff" * 6,
+    "a bomb: BMP": b"BM" + b"\0" * 12 + struct.pack("<Iii", 40, 2**31 - 1, -(2**31)) + b"\0" * 28,
+    "a bomb: ZIP": ZIP + DEFLATED,
+    "a bomb: gzip": b"\x1f\x8b\x08\0" + DEFLATED,
+    "PNG of a million chunks": png(300, 300, chunk(b"tEXt", b"") * 1_000_000),
+    "JPEG of a million segments": jpeg(300, 300, b"\xff\xe0\0\x02" * 1_000_000),
+    "JPEG of fill bytes": b"\xff\xd8" + b"\xff" * 8 * MEGABYTE,
+    "JPEG of ends": b"\xff\xd8\xff\xc0\0\x0b\x08\x01\x2c\x01\x2c" + b"\xff\xd9" * 4 * MEGABYTE,
+    "TIFF of 65535 tags": tiff(*[(1, 3, 1, 1)] * 65_535),
+    "TIFF that says 65535 tags": tiff((256, 3, 1, 300), count=65_535),
+    "TIFF that points at itself": tiff((256, 3, 1, 300), (257, 3, 1, 300), first=0),
+    "TIFF that points behind its end": tiff((256, 3, 1, 300), first=2**32 - 1),
+    "BigTIFF that points anywhere": b"II+\0\x08\0\0\0" + b"\xff" * 16,
+    "PNG whose length lies": b"\x89PNG\r\n\x1a\n\xff\xff\xff\xffIHDR" + b"\x7f\xff\xff\xff" * 4,
+    "PNG whose chunk is endless": png(300, 300).replace(b"\0\0\0\0IEND", b"\xff\xff\xff\xffIEND"),
+    "PNG with a wrong check sum": png(300, 300).replace(b"\x08\x02\0\0\0", b"\x08\x02\0\0\x01"),
+    "JPEG whose segment is endless": b"\xff\xd8\xff\xe0\xff\xff",
+    "JPEG whose segment has no length": b"\xff\xd8\xff\xe0\0\0" * 100_000,
+    "WEBP whose length lies": b"RIFF\xff\xff\xff\xffWEBPVP8 \xff\xff\xff\xff\0\0\0\x9d\x01\x2a",
+    "BMP whose header lies": b"BM" + b"\xff" * 40,
+    "negative BMP": b"BM" + b"\0" * 12 + struct.pack("<Iii", 40, -300, 300) + b"\0" * 28,
+    "no pixels: PNG": png(0, 0),
+    "no pixels: JPEG": jpeg(0, 300),
+    "only a beginning: PNG": b"\x89PNG\r\n\x1a\n",
+    "only a beginning: JPEG": b"\xff\xd8\xff",
+    "JPEG and ZIP": photo(300, 300) + ZIP,
+    "JPEG and page": photo(300, 300) + PAGE,
+    "PNG and page": photo(300, 300, "PNG") + PAGE,
+    "GIF and page": b"GIF89a/*" + b"\0" * 20 + b"*/=1;" + PAGE,
+    "page and JPEG": PAGE + photo(300, 300),
+    "PDF and JPEG": b"%PDF-1.7\n" + photo(300, 300),
+    "SVG": b'<?xml version="1.0"?><!DOCTYPE s [<!ENTITY x SYSTEM "file:///etc/passwd">]><svg>&x;</svg>',
+    "billion laughs": b'<!DOCTYPE l [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><svg>&b;</svg>' * 1_000,
+    "program": b"\x7fELF" + b"\0" * 100,
+    "pickle": b"cos\nsystem\n(S'id'\ntR.",
+    "two pictures": photo(300, 300) + photo(3_000, 3_000),
+    "noise": bytes(range(256)) * 4_096,
+}
+
+
+PICTURES_ALL_THE_SAME = {"a bomb: PNG text", "JPEG and ZIP", "JPEG and page", "PNG and page", "two pictures"}
+
+
+@pytest.fixture
+def undecoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was decoded while the test runs: pictures, archives, anything packed."""
+    found: list[str] = []
+
+    def noted(name: str) -> Any:
+        return lambda *_given, **_named: found.append(name)
+
+    for module, name in ((Image, "open"), (zlib, "decompress"), (zlib, "decompressobj"), (zipfile, "ZipFile")):
+        monkeypatch.setattr(module, name, noted(name))
+    return found
+
+
+@pytest.mark.parametrize("name", HARMFUL)
+def test_a_picture_made_to_harm_is_taken_for_what_it_is_soon_and_without_decoding_it(
+    unlimited: Vendor, undecoded: list[str], name: str
+) -> None:
+    content = HARMFUL[name]
+    started = time.process_time()
+    link = uploaded(unlimited, content, model="facechain-facedetect")
+    body = {"model": "facechain-facedetect", "input": {"images": [link]}}
+    headers = {"X-DashScope-Async": None, **RESOLVED}
+    answer = unlimited.vendor_call("POST", DETECT, json=body, headers=headers)
+    assert answer.status_code == 200
+    (is_face,), (reason,) = answer.get_json()["output"].values()
+    assert is_face == (reason == "") == (name in PICTURES_ALL_THE_SAME)
+    id_ = file_id(unlimited, content)
+    told = unlimited.vendor_call("GET", f"{FILES}/{id_}").get_json()["data"]
+    assert told["size"] == len(content)
+    answer = unlimited.fetch(told["url"])
+    assert answer.data == content
+    assert answer.headers["content-type"] == "application/octet-stream", "nothing that a browser would run"
+    assert time.process_time() - started < SOON_S
+    assert undecoded == []
+
+
+DETECT = "/api/v1/services/vision/facedetection/detect"
+SOON_S = 3.0
+"""The worst of them takes a tenth of it here."""
+
+
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
+def test_a_picture_that_was_cut_anywhere_harms_nothing(unlimited: Vendor, format_: str) -> None:
+    whole = photo(40, 30, format_)
+    cuts = [whole[:at] for at in sorted({*range(0, min(len(whole), 200), 3), len(whole) // 2, len(whole) - 1})]
+    parts = [("files", f"{number}.jpg", content) for number, content in enumerate(cuts)]
+    kept = send_form(unlimited, form(parts)).get_json()["data"]["uploaded_files"]
+    assert len(kept) == len(cuts)
+    for file in kept:
+        body = {"model": "facechain-finetune", "training_file_ids": [file["file_id"]]}
+        answer = unlimited.vendor_call("POST", "/api/v1/fine-tunes", json=body, headers={"X-DashScope-Async": None})
+        assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("name", HARMFUL)
+def test_a_picture_made_to_harm_is_no_form_and_no_json(unlimited: Vendor, name: str) -> None:
+    content = HARMFUL[name]
+    for path, content_type in (
+        (FILES, FORM),
+        (FILES, "multipart/form-data; boundary=\x00\x01"),
+        ("/dashscope-file-mgr", FORM),
+        (SUBMIT, "application/json"),
+        (DETECT, "image/jpeg"),
+    ):
+        headers = {"X-DashScope-Async": "enable" if path == SUBMIT else None}
+        answer = unlimited.vendor_call("POST", path, data=content, content_type=content_type, headers=headers)
+        assert answer.status_code == 400
+
+
+# -- forms made to harm -----------------------------------------------------------------------------------------------
+
+A_HEAD = b'Content-Disposition: form-data; name="files"; filename="a"'
+FORMS: dict[str, bytes] = {
+    "line breaks": b"\r\n\r\n" + b"\r\n" * (7 * MEGABYTE),
+    "nearly boundaries": b"\r\n\r\n" + b"\r\n--" * (3 * MEGABYTE),
+    "boundaries that go on": b"\r\n\r\n" + f"\r\n--{BOUNDARY}x".encode() * 400_000,
+    "a boundary of blanks": f"\r\n\r\n\r\n--{BOUNDARY}".encode() + b" " * (14 * MEGABYTE),
+    "a million headers": b"\r\n" + b"a:b\r\n" * (2 * MEGABYTE) + b"\r\n",
+    "one endless header": b"a" * (14 * MEGABYTE) + b"\r\n\r\n",
+    "a million parameters": b"; a=b" * (2 * MEGABYTE) + b"\r\n\r\n",
+    "a million escapes": b'; x="' + b'\\"' * (7 * MEGABYTE) + b'"\r\n\r\n',
+    "continued headers": b"\r\n a" * (3 * MEGABYTE) + b"\r\n\r\n",
+    "a thousand heads": (b"; a=b" * 700 + b"\r\n\r\n\r\n--" + BOUNDARY.encode() + b"\r\n" + A_HEAD) * 1_100,
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("path", [FILES, "/dashscope-file-mgr"])
+def test_a_form_made_to_harm_is_read_soon_or_refused_soon(unlimited: Vendor, name: str, path: str) -> None:
+    body = f"--{BOUNDARY}\r\n".encode() + A_HEAD + FORMS[name] + f"\r\n--{BOUNDARY}--".encode()
+    started = time.process_time()
+    answer = unlimited.vendor_call("POST", path, data=body, content_type=FORM, headers={"X-DashScope-Async": None})
+    assert answer.status_code in (200, 400, 403)
+    assert time.process_time() - started < SOON_S
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        'multipart/form-data; boundary="' + '\\"' * 20_000,
+        "multipart/form-data; " + "a=b; " * 10_000,
+        "multipart/form-data; " + "boundary*0=a; boundary*1=b; " * 2_000,
+        "multipart/form-data;" + " " * 50_000 + "x",
+        "multipart/form-data; boundary=" + "b" * 50_000,
+        "multipart/form-data; boundary=%00",
+        "multipart/form-data; boundary=(a+)+$",
+        "multipart/form-data; boundary*=utf-8''%ff%fe",
+        "multipart/" + "x" * 50_000,
+    ],
+    ids=lambda text: text[20:50],
+)
+def test_a_content_type_made_to_harm_is_refused_soon(unlimited: Vendor, content_type: str) -> None:
+    started = time.process_time()
+    for path in (FILES, "/dashscope-file-mgr"):
+        answer = unlimited.vendor_call("POST", path, data=b"--x--", content_type=content_type)
+        assert answer.status_code == 400
+        assert len(answer.headers["X-Mock-Reason"]) <= 1_000
+    assert time.process_time() - started < SOON_S
+
+
+# -- names of uploads that would be paths -----------------------------------------------------------------------------
+
+NAMES = [
+    *PATHS,
+    "../../../../etc/passwd\x00.jpg",
+    "%2e%2e%2f%2e%2e%2fetc%2fpasswd",
+    "\uff0e\uff0e\uff0fetc\uff0fpasswd",
+    "人像/../../etc/passwd",
+    "\u202egpj.exe",
+    "a\tb",
+    "NUL.jpg",
+    "me.jpg:stream",
+    "$(id).jpg",
+    "; rm -rf .jpg",
+    "' OR 1=1 --",
+    "{{7*7}}${7*7}",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_name_of_an_upload_leads_to_a_file(unlimited: Vendor, opened: list[str], name: str) -> None:
+    kept = send_form(unlimited, form([("files", name, b"mine"), ("descriptions", None, name.encode())]))
+    if kept.status_code == 200:  # a name of 5,000 letters stands in no head
+        (file,) = kept.get_json()["data"]["uploaded_files"]
+        assert not set(file["name"]) & set("/\\")
+        told = unlimited.vendor_call("GET", f"{FILES}/{file['file_id']}").get_json()["data"]
+        assert unlimited.fetch(told["url"]).data == b"mine"
+    given = policy(unlimited)
+    answers = [
+        kept,
+        form_post(unlimited, given, fields(given, name)),
+        form_post(unlimited, given, {**fields(given), "key": name}),
+        post_parts(unlimited, given, [*as_parts(fields(given, "${filename}")), ("file", name, b"mine")]),
+    ]
+    for answer in answers:
+        assert answer.status_code in (200, 400, 403, 409)
+        assert b"root:" not in answer.data
+        assert_one_line_each(list(answer.headers))
+        if "xml" in answer.headers.get("content-type", ""):
+            ElementTree.fromstring(answer.data)  # noqa: S314  # our own server's answer
+    assert_only_code_was_opened(opened)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_link_to_an_upload_leads_to_a_file(unlimited: Vendor, opened: list[str], name: str) -> None:
+    escaped = quote(name, safe="/%")
+    body = {"model": "facechain-facedetect", "input": {"images": [f"oss://{escaped}"]}}
+    answers = [
+        unlimited.vendor_call("GET", f"{FILES}/{escaped}"),
+        unlimited.vendor_call("DELETE", f"{FILES}/{escaped}"),
+        unlimited.vendor_call("GET", f"/api/v1/uploads?action={escaped}&model={escaped}"),
+        unlimited.call("GET", f"/dashscope-file-mgr/{escaped}?Expires=1&Signature={escaped}"),
+        unlimited.call("POST", f"/dashscope-file-mgr/{escaped}", data=b""),
+        unlimited.vendor_call("POST", DETECT, json=body, headers={"X-DashScope-Async": None, **RESOLVED}),
+        unlimited.vendor_call("POST", "/api/v1/fine-tunes", json={"training_file_ids": [name]}),
+    ]
+    assert_only_code_was_opened(opened)
+    for answer in answers:
+        assert answer.status_code in (200, 400, 403, 404) or name in (".", "..")
+        assert b"root:" not in answer.data
+
+
+# -- secrets of uploads -----------------------------------------------------------------------------------------------
+
+
+def test_nothing_that_is_shown_or_logged_holds_a_secret_of_an_upload(capfd: pytest.CaptureFixture[str]) -> None:
+    log = io.StringIO()
+    writers = [request_log(kind, log) for kind in ("text", "json")]
+    vendor = Vendor(limits="off", event_url="http://127.0.0.1:9/")
+    simulator: Any = vendor.app.extensions[SIMULATOR]
+    simulator._log = lambda entry: [write(entry) for write in writers if write is not None]
+    key = KEYS["vendor"]
+    given = policy(vendor, key=key)
+    sent = fields(given)
+    values = {"Signature": given["signature"], "policy": given["policy"], "the key": key}
+
+    assert form_post(vendor, given, sent).status_code == 200
+    for name in sent:
+        form_post(vendor, given, {other: value for other, value in sent.items() if other != name})
+        for secret in values.values():
+            form_post(vendor, given, {**sent, name: secret})
+            form_post(vendor, given, {**sent, name: f"{given['upload_dir']}/{secret}", secret: secret})
+    for secret in values.values():
+        post_parts(vendor, given, [*as_parts(sent), ("file", secret, b"me"), (secret, None, secret.encode())])
+        send_form(vendor, form([("purpose", None, key.encode()), ("files", secret, b"me")]), key=key)
+        send_form(vendor, form([("files", "a.jpg", b"me")]), content_type=f"multipart/x; Signature={secret}", key=key)
+        query = f"Signature={quote(secret, safe='')}&policy={quote(secret, safe='')}&OSSAccessKeyId=x"
+        vendor.call("POST", f"/dashscope-file-mgr?{query}", data=form([("file", "a", b"me")]), content_type=FORM)
+        vendor.vendor_call("GET", f"/api/v1/uploads?action=getPolicy&{query}", key=key)
+    vendor.later(300_000)
+    form_post(vendor, given, sent)
+    url = vendor.vendor_call("GET", f"{FILES}/{file_id(vendor, key=key)}", key=key).get_json()["data"]["url"]
+    assert vendor.fetch(url).status_code == 200
+    assert vendor.fetch(url.replace("Expires=1", "Expires=2")).status_code == 403
+    values["Signature of a link"] = parse_qs(urlsplit(url).query)["Signature"][0]
+    values |= {f"{name}, escaped": quote(value, safe="") for name, value in values.items()}
+
+    vendor.submit(PRESET, key=key)
+    shown = {path: vendor.admin("GET", path) for path in (*SHOWING, "jobs", "assets", "resources")}
+    numbers = [entry["n"] for entry in shown["requests"].get_json()["requests"]]
+    assert len(numbers) > 40
+    shown |= {f"requests/{number}": vendor.admin("GET", f"requests/{number}") for number in numbers}
+    texts = {path: answer.text + str(answer.headers) for path, answer in shown.items()}
+    texts |= {"log": log.getvalue(), "console": "".join(capfd.readouterr())}
+    for path, text in texts.items():
+        assert [name for name, value in values.items() if value in text or value[:40] in text] == [], path
+    assert log.getvalue().count("\n") == 2 * len(numbers)
+
+
+# -- many uploads at once ---------------------------------------------------------------------------------------------
+
+UPLOADS = 1_000
+A_PHOTO = photo(600, 600, size=200_000)
+ALL_WITHIN_S = 30
+"""Here they take about 2 seconds."""
+
+
+def upload_over_the_line(host: str, port: int, key: str, content: bytes = A_PHOTO) -> dict[str, Any]:
+    """Upload a file to a server on a port; gives the answer's data."""
+    line = http.client.HTTPConnection(host, port, timeout=60)
+    headers = {"Content-Type": FORM, "Authorization": f"Bearer {key}"}
+    try:
+        line.request("POST", FILES, form([("files", "me.jpg", content)]), headers)
+        answer = line.getresponse()
+        assert answer.status == 200
+        data: dict[str, Any] = json.loads(answer.read())["data"]
+        return data
+    finally:
+        line.close()
+
+
+def test_a_thousand_uploads_at_once_are_all_taken_and_the_server_is_well_afterwards(server: Server) -> None:
+    started = time.monotonic()
+
+    def upload(number: int) -> dict[str, Any]:
+        return upload_over_the_line(server.host, server.port, f"sk-crowd-{number % 10}")
+
+    with ThreadPoolExecutor(200) as pool:
+        answers = list(pool.map(upload, range(UPLOADS)))
+    assert time.monotonic() - started < ALL_WITHIN_S
+    ids = {file["file_id"] for data in answers for file in data["uploaded_files"]}
+    assert len(ids) == UPLOADS
+    assert [data["failed_uploads"] for data in answers] == [[]] * UPLOADS
+    key = ["Host: localhost", "Authorization: Bearer sk-crowd-0"]
+    listed = sent(server, written("GET", f"{FILES}?page_size=100", *key)).partition(b"\r\n\r\n")[2]
+    assert json.loads(listed)["data"]["total"] == UPLOADS // 10
+    assert len({file["id"] for file in json.loads(listed)["data"]["files"]}) == UPLOADS // 10
+    assert sent(server, written("GET", f"{TASKS}/x", *key)).startswith(b"HTTP/1.1 200 ")
+
+
+@dataclass(frozen=True)
+class Process:
+    """A server in a process of its own, whose memory can be looked at."""
+
+    pid: int
+    port: int
+
+    def memory(self) -> tuple[float, float]:
+        """How many MiB the process holds now, and held at most."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        found = {name: int(re.findall(rf"(?m)^{name}:\s*(\d+) kB$", status)[0]) for name in ("VmRSS", "VmHWM")}
+        return found["VmRSS"] / 1_024, found["VmHWM"] / 1_024
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Iterator[Process]:
+    """A server started as a user does."""
+    command = [sys.executable, "-m", "mock_server", "serve", "--port", "0", "--limits", "off", "--log", "off"]
+    started = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    try:
+        assert started.stdout is not None
+        greeting = started.stdout.readline()
+        yield Process(started.pid, int(greeting.rpartition(":")[2].partition("/")[0]))
+    finally:
+        started.kill()
+        started.communicate()
+
+
+linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the memory from /proc")
+GROWS_BY_MIB = 160
+"""Of 1,000 photos of 200 kB, 191 MiB in all, 64 MiB are kept; here it grows by 82."""
+
+PEAK_MIB = 800
+"""While 64 bodies of 16 MiB, 1 GiB in all, come at once, of which 8 are read at a time; here it is 580."""
+
+
+@linux_only
+def test_the_memory_is_bounded_however_much_is_uploaded(process: Process) -> None:
+    upload_over_the_line("127.0.0.1", process.port, "sk-first")
+    before, _ = process.memory()
+    with ThreadPoolExecutor(50) as pool:
+        keys = [f"sk-{number % 10}" for number in range(UPLOADS)]
+        kept = list(pool.map(lambda key: upload_over_the_line("127.0.0.1", process.port, key), keys))
+    assert [data["failed_uploads"] for data in kept] == [[]] * UPLOADS
+    after, peak = process.memory()
+    assert after - before < GROWS_BY_MIB, (before, after, peak)
+
+
+@linux_only
+def test_the_memory_is_bounded_however_large_bodies_come_at_once(process: Process) -> None:
+    content = bytes(MOST_FORM_BYTES - 1_000)
+    with ThreadPoolExecutor(64) as pool:
+        keys = [f"sk-{number}" for number in range(64)]
+        kept = list(pool.map(lambda key: upload_over_the_line("127.0.0.1", process.port, key, content), keys))
+    assert [data["failed_uploads"] for data in kept] == [[]] * 64
+    after, peak = process.memory()
+    assert peak < PEAK_MIB, (after, peak)
+    assert len(upload_over_the_line("127.0.0.1", process.port, "sk-last")["uploaded_files"]) == 1
+
+
+def test_what_is_known_of_uploads_is_bounded_in_length(unlimited: Vendor) -> None:
+    parts = [("files", "n" * 4_000, b"x"), ("descriptions", None, LONG.encode())]
+    assert send_form(unlimited, form(parts * 10)).status_code == 200
+    given = policy(unlimited)
+    assert form_post(unlimited, given, fields(given, LONG)).status_code == 400
+    answer = unlimited.vendor_call("GET", FILES)
+    assert len(answer.data) < 30_000

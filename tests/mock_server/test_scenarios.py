@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from contracts import catalogue
 from docs import generate
 from mock_server.__main__ import main
 from mock_server.app import create_simulator
+from mock_server.core.model import DETECTION_MODEL, TRAINING_MODEL
 from mock_server.settings import Settings
 from mock_server.web.wire import SIMULATOR
 from tests.conftest import TASKS, Vendor
@@ -107,11 +109,30 @@ COURSES: dict[str, Course] = {
     "never-trained": HAPPY,
     "small-storage": HAPPY,
 }
-"""What each row promises, seen from outside."""
+"""What each row promises of a portrait, seen from outside."""
 
 
 def test_every_row_has_a_course_and_no_course_lacks_a_row() -> None:
     assert list(COURSES) == list(catalogue.scenarios())
+
+
+CONCERNED = {
+    "no-face": {"pictures"},
+    "failed-training": {"training"},
+    "slow-training": {"training"},
+    "never-trained": {"training"},
+    "small-storage": {"quota"},
+}
+"""The keys of the rows that say nothing of a portrait's course."""
+
+
+@pytest.mark.parametrize("name", catalogue.scenarios())
+def test_a_row_concerns_portraits_or_something_else(name: str) -> None:
+    row = catalogue.scenario(name)
+    assert {key for key in ("pictures", "training", "quota") if getattr(row, key) is not None} == CONCERNED.get(
+        name, set()
+    )
+    assert name not in CONCERNED or (row.plan, row.faults, row.refuse) == (None, (), None)
 
 
 # -- carriers ---------------------------------------------------------------------------------------------------------
@@ -252,7 +273,7 @@ each_carrier = pytest.mark.parametrize("carrier", CARRIERS, ids=lambda carrier: 
 # -- the table --------------------------------------------------------------------------------------------------------
 
 
-def course_of(client: Client) -> Course:
+def course_of(client: Client, looks_ms: Sequence[int] = LOOKS_MS) -> Course:
     """What the client meets."""
     submissions, task_id = [], ""
     for _ in range(3):
@@ -263,7 +284,7 @@ def course_of(client: Client) -> Course:
         client.vendor.later(1_000)
     queries, past_ms = [], 0
     results: list[dict[str, Any]] = []
-    for at_ms in LOOKS_MS if task_id else ():
+    for at_ms in looks_ms if task_id else ():
         client.vendor.later(at_ms - past_ms)
         past_ms = at_ms
         said, results = client.query(task_id)
@@ -282,6 +303,187 @@ def test_a_scenario_keeps_its_promise_by_every_carrier(vendor: Vendor, carrier: 
             HAPPY, submissions=(promised.submissions[0], ACCEPTED)
         )  # a refusal uses up what asked for it
     assert course_of(carrier(vendor, name)) == promised
+
+
+# -- trainings --------------------------------------------------------------------------------------------------------
+
+JOBS = "/api/v1/fine-tunes"
+TRAINING: dict[str, Any] = {"model": TRAINING_MODEL, "training_file_ids": ["https://pictures.example/a.jpg"]}
+TRAINING_LOOKS_MS = (100, 1_000, 2_500, 599_000, 600_300, 602_000)
+TRAINED = Course(queries=("PENDING", "RUNNING", *["SUCCEEDED"] * 4))
+
+TRAININGS: dict[str, Course] = {
+    "no-face": replace(TRAINED, queries=("PENDING", "RUNNING", *["FAILED InvalidImage.NoHumanFace"] * 4)),
+    "failed-training": replace(TRAINED, queries=("PENDING", "RUNNING", *["FAILED InternalError.Algo"] * 4)),
+    "slow-training": replace(TRAINED, queries=("PENDING", *["RUNNING"] * 3, "SUCCEEDED", "SUCCEEDED")),
+    "never-trained": replace(TRAINED, queries=("RUNNING",) * 6),
+    "lost-submit": Course(("reset", "200 QUEUING"), ("QUEUING", "QUEUING", "RUNNING", *["SUCCEEDED"] * 3), tasks=2),
+    "slow-submit": replace(TRAINED, submissions=(f"{ACCEPTED} after 30 s",), queries=("SUCCEEDED",) * 6),
+    "submit-429": replace(TRAINED, submissions=(THROTTLED, THROTTLED, ACCEPTED)),
+    "submit-503": replace(TRAINED, submissions=(UNAVAILABLE, UNAVAILABLE, ACCEPTED)),
+    **{
+        name: replace(TRAINED, queries=(COURSES[name].queries[0],) * 2 + ("SUCCEEDED",) * 4)
+        for name in ("poll-429", "poll-500", "poll-503", "poll-html", "poll-truncated")
+    },
+    **{name: COURSES[name] for name, row in catalogue.scenarios().items() if row.refuse},
+}
+"""What a training meets, where that is not ``TRAINED``: what a row says of a portrait's course concerns no training."""
+
+
+@dataclass
+class Trainer(Client):
+    """A client that trains a likeness."""
+
+    body: dict[str, Any] = field(default_factory=lambda: TRAINING)
+
+    def submit(self) -> tuple[str, str]:
+        self.waited_ms.clear()
+        headers = {**self.headers, **self.submitting}
+        said, body = answer_of(
+            lambda: self.vendor.vendor_call("POST", JOBS, json=self.body, key=self.key, headers=headers)
+        )
+        if said == "200":
+            said = f"200 {body['output']['status']}"
+        if self.waited_ms:
+            said += f" after {sum(self.waited_ms) // 1000} s"
+        return said, body.get("output", {}).get("job_id", "")
+
+    def query(self, task_id: str) -> tuple[str, list[dict[str, Any]]]:
+        said, body = answer_of(
+            lambda: self.vendor.vendor_call("GET", f"{JOBS}/{task_id}", key=self.key, headers=self.headers)
+        )
+        if said != "200":
+            return said, []
+        return " ".join(filter(None, [body["output"]["status"], body["output"].get("code", "")])), []
+
+    def tasks(self) -> int:
+        return len(self.vendor.admin("GET", "jobs").get_json()["jobs"])
+
+
+def by_training_file_host(vendor: Vendor, name: str) -> Client:
+    return Trainer(vendor, body={**TRAINING, "training_file_ids": [f"https://{name}.facechain.test/a.jpg"]})
+
+
+def by_queue_of_trainings(vendor: Vendor, name: str) -> Client:
+    assert vendor.admin("POST", "plans", {"model": TRAINING_MODEL, "scenario": name}).status_code == 201
+    return Trainer(vendor)
+
+
+def of_trainings(carrier: Carrier) -> Carrier:
+    """The same carrier, for a client that trains a likeness in place of ordering a portrait."""
+
+    def carried(vendor: Vendor, name: str) -> Client:
+        client = carrier(vendor, name)
+        return Trainer(vendor, client.key, headers=client.headers, submitting=client.submitting)
+
+    carried.__name__ = str(carrier.__name__)
+    return carried
+
+
+TRAINING_CARRIERS: tuple[Carrier, ...] = (
+    *map(of_trainings, (by_key, by_header, by_header_throughout, by_session, by_settings)),
+    by_training_file_host,
+    by_queue_of_trainings,
+)
+
+
+@pytest.mark.breaks_contract
+@pytest.mark.parametrize("name", catalogue.scenarios())
+@pytest.mark.parametrize("carrier", TRAINING_CARRIERS, ids=lambda carrier: str(carrier.__name__))
+def test_a_scenario_keeps_its_promise_to_trainings(vendor: Vendor, carrier: Carrier, name: str) -> None:
+    promised = TRAININGS.get(name, TRAINED)
+    if carrier is by_queue_of_trainings and catalogue.scenario(name).refuse is not None:
+        promised = replace(TRAINED, submissions=(promised.submissions[0], ACCEPTED))
+    assert course_of(carrier(vendor, name), TRAINING_LOOKS_MS) == promised
+
+
+@pytest.mark.parametrize("name", ["never-trained", "failed-training", "no-face"])
+def test_what_is_queued_for_trainings_passes_portraits_by(vendor: Vendor, name: str) -> None:
+    trainer = by_queue_of_trainings(vendor, name)
+    assert course_of(Client(vendor)) == HAPPY
+    assert vendor.admin("GET", "plans").get_json() == {"plans": [{"scenario": name, "model": TRAINING_MODEL}]}
+    assert course_of(trainer, TRAINING_LOOKS_MS) == TRAININGS[name]
+    assert vendor.admin("GET", "plans").get_json() == {"plans": []}
+
+
+def test_a_training_that_never_ends_does_so_when_it_is_released(vendor: Vendor) -> None:
+    client = Trainer(vendor, submitting={"X-Mock-Scenario": "never-trained"})
+    _, job = client.submit()
+    vendor.clock.advance("48h")
+    assert client.query(job)[0] == "RUNNING"
+    assert vendor.admin("POST", f"tasks/{job}/release").status_code == 200
+    assert client.query(job)[0] == "SUCCEEDED"
+
+
+def test_a_likeness_whose_training_failed_is_refused_when_a_portrait_asks_for_it(vendor: Vendor) -> None:
+    _, job = Trainer(vendor, submitting={"X-Mock-Scenario": "failed-training"}).submit()
+    vendor.later(3_000)
+    likeness = {"resource_id": f"{TRAINING_MODEL}-{job}", "resource_type": "facelora"}
+    answer = vendor.submit({**BODY, "resources": [likeness]})
+    assert (answer.status_code, answer.get_json()["code"]) == (403, "Resource.AccessDenied")
+    assert "is not trained: its job is FAILED" in answer.headers["X-Mock-Reason"]
+
+
+# -- pictures and files -----------------------------------------------------------------------------------------------
+
+DETECT = "/api/v1/services/vision/facedetection/detect"
+
+
+def by_detected_host(vendor: Vendor, name: str) -> Client:
+    urls = ["https://pictures.example/a.jpg", f"https://{name}.facechain.test/b.jpg"]
+    return Client(vendor, body={"model": DETECTION_MODEL, "input": {"images": urls}})
+
+
+@pytest.mark.parametrize("name", ["no-face", "happy", "failed-algo", "failed-training"])
+@pytest.mark.parametrize(
+    "carrier",
+    [by_key, by_detected_host, by_header, by_header_throughout, by_session, by_settings],
+    ids=lambda carrier: str(carrier.__name__),
+)
+def test_detection_finds_a_face_unless_the_scenario_has_none(vendor: Vendor, carrier: Carrier, name: str) -> None:
+    client = carrier(vendor, name)
+    body = client.body if carrier is by_detected_host else by_detected_host(vendor, "happy").body
+    if carrier in (by_session, by_settings):  # a picture's host would go before these
+        body = {**body, "input": {"images": ["https://pictures.example/a.jpg"] * 2}}
+    headers = {"X-DashScope-Async": None, **client.headers, **client.submitting}
+    answer = vendor.vendor_call("POST", DETECT, json=body, key=client.key, headers=headers)
+    is_face = name != "no-face"
+    assert answer.get_json()["output"] == {
+        "is_face": [is_face, is_face],
+        "failed_reason": ["" if is_face else "no face detected"] * 2,
+    }
+
+
+def upload(client: Client, *sizes: int) -> tuple[int, list[str]]:
+    """How many files of these sizes were kept, and the codes of those that were not."""
+    files = [(io.BytesIO(b"x" * size), f"{number}.jpg") for number, size in enumerate(sizes)]
+    headers = {**client.headers, **client.submitting}
+    answer = client.vendor.vendor_call(
+        "POST", "/api/v1/files", key=client.key, headers=headers, data={"files": files, "purpose": "fine-tune"}
+    )
+    assert answer.status_code == 200, answer.text
+    content = answer.get_json()["data"]
+    return len(content["uploaded_files"]), [each["code"] for each in content["failed_uploads"]]
+
+
+@pytest.mark.parametrize("name", ["small-storage", "happy"])
+@pytest.mark.parametrize(
+    "carrier",
+    [by_key, by_header, by_header_throughout, by_session, by_settings],
+    ids=lambda carrier: str(carrier.__name__),
+)
+def test_a_small_storage_keeps_what_fits_and_names_the_rest_inside_a_200(
+    vendor: Vendor, carrier: Carrier, name: str
+) -> None:
+    client = carrier(vendor, name)
+    first, second = upload(client, 1_000, 25, 15), upload(client, *[1] * 9)
+    if name == "small-storage":
+        assert (first, second) == ((2, ["BadRequest.TooLarge"]), (8, ["BadRequest.TooMany"]))
+    else:
+        assert (first, second) == ((3, []), (9, []))
+
+
+# -- what a row says in particular ------------------------------------------------------------------------------------
 
 
 @each_carrier

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from contracts import catalogue
+from mock_server.app import create_simulator
 from mock_server.core.plans import Plan, plan_from_json
 from mock_server.settings import CONFIG_FILE, Settings, names, read_settings
 
@@ -67,11 +69,17 @@ EVERYTHING: dict[str, tuple[Any, str, str, Any]] = {
         '{"sk-a" = "acme", "sk-b" = ""}',
         {"sk-a": "acme", "sk-b": ""},
     ),
-    "workspace": (["ws-1", "ws-2"], "ws-1,ws-2", '["ws-1", "ws-2"]', ("ws-1", "ws-2")),
+    "workspace": (["ws-1", "ws-2"], "ws-1, ws-2", '["ws-1", "ws-2"]', ("ws-1", "ws-2")),
     "public_base_url": ("https://mock.test:1", "https://mock.test:1", '"https://mock.test:1"', "https://mock.test:1"),
     "allow_host": (["mock.test"], "mock.test", '"mock.test"', ("mock.test",)),
+    "resource": (["my-likeness", "b"], "my-likeness,b", '["my-likeness", "b"]', ("my-likeness", "b")),
+    "assets": ("photos", "photos", '"photos"', "photos"),
+    "unknown_images": ("refuse", "refuse", '"refuse"', "refuse"),
+    "event_url": ("http://[::1]:9/a?b=c", "http://[::1]:9/a?b=c", '"http://[::1]:9/a?b=c"', "http://[::1]:9/a?b=c"),
+    "allow_event_host": (["hooks.test", "b"], "hooks.test, b", '["hooks.test", "b"]', ("hooks.test", "b")),
     "admin_token": ("t", "t", '"t"', "t"),
     "ready_file": ("ready.json", "ready.json", '"ready.json"', "ready.json"),
+    "front": ("off", "off", '"off"', "off"),
     "log": ("json", "json", '"json"', "json"),
 }
 """For each setting: as a flag, as a variable, in the file, and what it then is."""
@@ -154,6 +162,11 @@ def test_a_file_can_be_named_by_flag_or_variable(tmp_path: Path) -> None:
         ({"api_key": ["sk-a=two words"]}, "an account of api-key is not 1 to 64 letters, digits, dots, dashes or"),
         ({"api_key": ["sk-a=" + "x" * 65]}, "is not 1 to 64 letters"),
         ({"workspace": 5}, "workspace is 5; it is a list of names"),
+        ({"resource": 5}, "resource is 5; it is a list of names"),
+        ({"allow_event_host": 5}, "allow-event-host is 5; it is a list of names"),
+        ({"unknown_images": "reject"}, "unknown-images is 'reject'; it is one of accept, refuse"),
+        ({"front": "yes"}, "front is 'yes'; it is one of on, off"),
+        ({"unknown_images": ""}, "unknown-images is ''; it is one of accept, refuse"),
         ({"host": "192.0.2.1"}, "host is 192.0.2.1, which other machines may reach: choose an --admin-token first"),
         ({"host": ""}, "which other machines may reach"),
         ({"host": "mock.test"}, "or stay on 127.0.0.1"),
@@ -188,6 +201,110 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         read(tmp_path, {"config": str(tmp_path / "nowhere.toml")})
 
 
+ELSEWHERE = [
+    "http://hooks.test/",
+    "https://hooks.test:443/events",
+    "http://192.0.2.1:9000/",
+    "http://127.0.0.2/",
+    "http://0.0.0.0/",
+    "http://[::]/",
+    "http://[::ffff:127.0.0.1]/",
+    "http://2130706433/",
+    "http://127.1/",
+    "http://localhost./",
+    "http://localhost.hooks.test/",
+    "http://127.0.0.1@hooks.test/",
+    "http://localhost:80@hooks.test/",
+    "http://hooks.test#@127.0.0.1/",
+    "http://hooks.test?@127.0.0.1/",
+    "http://169.254.169.254/latest/meta-data",
+]
+
+
+@pytest.mark.parametrize("url", ELSEWHERE)
+def test_events_leave_this_machine_only_when_their_host_is_allowed(tmp_path: Path, url: str) -> None:
+    with pytest.raises(ValueError) as raised:  # noqa: PT011  # the text is compared below, brackets and all
+        read(tmp_path, {"event_url": url})
+    host = urlsplit(url).hostname
+    text = f"event-url is {url!r}, which lies on another machine; allow it with --allow-event-host {host}, or stay on"
+    assert text in str(raised.value)
+    for other in ("other.test", f"x.{host}", "127.0.0.1", "*", ""):
+        with pytest.raises(ValueError, match="which lies on another machine"):
+            read(tmp_path, {"event_url": url, "allow_event_host": ["other.test", other]})
+    assert read(tmp_path, {"event_url": url, "allow_event_host": [host]}).event_url == url
+
+
+def test_an_allowed_host_is_known_in_any_case(tmp_path: Path) -> None:
+    for url in ("http://hooks.test/", "http://HOOKS.test:81/"):
+        assert read(tmp_path, {"event_url": url, "allow_event_host": ["Hooks.Test"]}).event_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1",
+        "http://127.0.0.1:9000/a/b?c=d",
+        "http://localhost/",
+        "https://LOCALHOST:1/",
+        "http://[::1]:9",
+    ],
+)
+def test_events_may_go_to_this_machine(tmp_path: Path, url: str) -> None:
+    assert read(tmp_path, {"event_url": url}).event_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "127.0.0.1:9000",
+        "//127.0.0.1/",
+        "http:///events",
+        "http://",
+        "http:127.0.0.1",
+        "ftp://127.0.0.1/",
+        "file:///etc/passwd",
+        "javascript://127.0.0.1/",
+        "http://127.0.0.1:0/",
+        "http://127.0.0.1:65536/",
+        "http://127.0.0.1:port/",
+        "http://[::1/",
+        "http://[localhost]/",
+        " http://127.0.0.1/",
+        "http://127.0.0.1/ ",
+        "http://127.0.0.1/\r\nX-Evil: 1",
+        "http://127.0.0.1\n.hooks.test/",
+        "http://127.0.0.1/\x00",
+        "http://hooks.test\\@127.0.0.1/",
+        "http://127.0.0.1\\@hooks.test/",
+        "http:\\\\127.0.0.1/",
+        "http://127.0.0.1/\u4eba",
+        "http://127.0.0.1\u3002hooks.test/",
+    ],
+)
+def test_an_event_url_that_is_none_or_that_clients_read_differently_is_refused(tmp_path: Path, url: str) -> None:
+    with pytest.raises(ValueError, match=r"it looks like http://127\.0\.0\.1:9000/events"):
+        read(tmp_path, {"event_url": url, "allow_event_host": ["hooks.test"]})
+
+
+def test_a_folder_of_pictures_has_to_be_there(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for missing in (str(tmp_path / "nowhere"), str(tmp_path / "file")):
+        with pytest.raises(ValueError, match="is not a folder"):
+            create_simulator(Settings(assets=missing))
+    assert create_simulator(Settings(assets=str(tmp_path))).terms.find_asset is not None
+    assert create_simulator(Settings()).terms.find_asset is None
+
+
+def test_the_choices_reach_the_vendor(tmp_path: Path) -> None:
+    terms = create_simulator(
+        read(tmp_path, {"resource": ["mine"], "unknown_images": "refuse", "event_url": "http://127.0.0.1:9/"})
+    ).terms
+    assert (terms.resources, terms.accepts_unknown_images, terms.announces) == (frozenset({"mine"}), False, True)
+    terms = create_simulator(DEFAULTS).terms
+    assert (terms.resources, terms.accepts_unknown_images, terms.announces) == (frozenset(), True, False)
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
 def test_this_machine_needs_no_token_of_its_own(host: str) -> None:
     assert Settings(host=host).admin_token is None
@@ -201,4 +318,5 @@ def test_other_machines_may_come_in_when_there_is_a_token() -> None:
 def test_a_profile_is_a_plan_and_faults(profile: str) -> None:
     settings, row = Settings(profile=profile), catalogue.profiles()[profile]
     assert settings.plan == plan_from_json(row.plan, Plan())
+    assert settings.training == plan_from_json(row.training, Plan())
     assert len(settings.faults) == len(row.faults)

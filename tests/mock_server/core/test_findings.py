@@ -12,7 +12,24 @@ from werkzeug.test import TestResponse
 from contracts import catalogue
 from mock_server.core import journal
 from mock_server.core.findings import LEVELS
-from tests.conftest import GOOD, HELD_PENDING, IMMEDIATE, PRESET, SUBMIT, TASKS, Vendor
+from mock_server.core.journal import MOST_PICTURES
+from mock_server.core.model import DETECTION_MODEL, MODEL, TRAINING_MODEL
+from tests.conftest import GOOD, HELD, HELD_PENDING, IMMEDIATE, PRESET, SUBMIT, TASKS, Vendor
+from tests.likenesses import (
+    NO_FACE,
+    PHOTO,
+    asset,
+    cancel_job,
+    delete_job,
+    detect,
+    get_job,
+    jobs,
+    likeness,
+    portrait,
+    train,
+    training,
+)
+from tests.uploads import RESOLVED, fields, form_post, photo, policy, uploaded
 
 BY_POLLS = {"progression": "polls", "pending": 1, "running": 1}
 FAILING = {**IMMEDIATE, "outcome": {"error": "image_resolution"}}
@@ -55,6 +72,34 @@ class Client:
         for result in output.get("results", ()):
             if "url" in result:
                 self.vendor.call("GET", result["url"])
+
+    def train(self, *files: object, after_ms: int = 1_000, **more: Any) -> str:
+        """The id of a job, or what came in place of it."""
+        self.wait(after_ms)
+        answer = train(self.vendor, *files, **more)
+        return str(answer.get_json().get("output", {}).get("job_id", ""))
+
+    def look(self, job: str, *, after_ms: int = 10_000, **more: Any) -> TestResponse:
+        """Ask for a job, with the pause that a training may be given."""
+        self.wait(after_ms)
+        return get_job(self.vendor, job, **more)
+
+    def await_likeness(self, job: str) -> str:
+        """Ask for a job to its end, once; gives the status it ended in."""
+        for _ in range(100):
+            output = self.look(job).get_json().get("output", {})
+            if output.get("status") in ("SUCCEEDED", "FAILED", "CANCELED"):
+                return str(output["status"])
+        raise AssertionError(f"{job} does not end")
+
+    def detect(self, *photos: object, after_ms: int = 1_000, **more: Any) -> None:
+        self.wait(after_ms)
+        detect(self.vendor, *photos, **more)
+
+    def portray(self, photo: str, *, template: str = PHOTO, **more: Any) -> str:
+        """Submit a portrait without training, of this photo."""
+        body = {**GOOD["train-free"], "input": {"template_url": template, "user_urls": [PHOTO, photo]}}
+        return self.submit(body, **more)
 
     def lose(self, **more: Any) -> None:
         """Submit, and have the line die before the answer."""
@@ -589,6 +634,496 @@ def every_field_is_read(client: Client) -> None:
     client.finish(client.submit(PRESET))
 
 
+# -- photo-refused-before ---------------------------------------------------------------------------------------------
+
+
+@earns("photo-refused-before")
+def a_portrait_is_ordered_of_a_photo_that_detection_refused(client: Client) -> None:
+    client.detect(PHOTO, NO_FACE)
+    client.finish(client.portray(NO_FACE))
+
+
+@earns("photo-refused-before")
+def a_likeness_is_trained_on_a_photo_that_detection_refused(client: Client) -> None:
+    client.detect(NO_FACE)
+    client.await_likeness(client.train(PHOTO, NO_FACE))
+
+
+@earns("photo-refused-before")
+def the_template_is_the_photo_that_detection_refused(client: Client) -> None:
+    client.detect(NO_FACE)
+    client.finish(client.portray(PHOTO, template=NO_FACE))
+
+
+@earns("photo-refused-before")
+def a_photo_is_too_small_for_detection_and_ordered_all_the_same(client: Client) -> None:
+    client.detect(asset(width=100))
+    client.finish(client.portray(asset(width=100)))
+
+
+@earns("photo-refused-before")
+def the_last_photo_of_a_long_list_was_refused(client: Client) -> None:
+    client.detect(*[f"{PHOTO}?{number}" for number in range(500)], NO_FACE)
+    client.finish(client.portray(NO_FACE))
+
+
+def faceless(number: int) -> list[str]:
+    return [asset(faces=0, bytes=each + 1) for each in range(number)]
+
+
+@earns("photo-refused-before")
+def so_many_photos_were_refused_as_are_remembered(client: Client) -> None:
+    client.detect(*faceless(MOST_PICTURES))
+    client.finish(client.portray(faceless(MOST_PICTURES)[-1]))
+
+
+@comes_near("photo-refused-before")
+def one_more_was_refused_than_is_remembered(client: Client) -> None:
+    client.detect(*faceless(MOST_PICTURES + 1))
+    client.finish(client.portray(faceless(MOST_PICTURES + 1)[-1]))
+
+
+@earns("photo-refused-before")
+def a_temporary_upload_was_refused_and_ordered(client: Client) -> None:
+    link = uploaded(client.vendor, photo(100, 100), model=DETECTION_MODEL)
+    client.detect(link, headers=RESOLVED)
+    client.finish(client.portray(link, headers=RESOLVED))
+
+
+@comes_near("photo-refused-before")
+def a_photo_that_was_never_looked_at_is_ordered(client: Client) -> None:
+    client.finish(client.portray(NO_FACE))
+
+
+@comes_near("photo-refused-before")
+def another_photo_is_ordered(client: Client) -> None:
+    client.detect(NO_FACE, asset(faces=1))
+    client.finish(client.portray(asset(faces=1)))
+
+
+@comes_near("photo-refused-before")
+def the_photo_was_mended_and_passed_the_second_time(client: Client) -> None:
+    client.vendor.admin("POST", "assets", {"url": PHOTO, "faces": 0})
+    client.detect(PHOTO)
+    client.vendor.admin("DELETE", "assets")
+    client.detect(PHOTO)
+    client.finish(client.portray(PHOTO))
+
+
+@comes_near("photo-refused-before")
+def another_account_was_refused_the_photo(client: Client) -> None:
+    client.detect(NO_FACE, key="sk-other")
+    client.finish(client.portray(NO_FACE))
+
+
+@comes_near("photo-refused-before")
+def the_answer_of_detection_was_lost(client: Client) -> None:
+    client.vendor.admin("POST", "faults", {"stage": "submit", "kind": "reset", "times": 1, "route": "detect_faces"})
+    with pytest.raises(ConnectionResetError):
+        client.detect(NO_FACE)
+    client.finish(client.portray(NO_FACE))
+
+
+@comes_near("photo-refused-before")
+def the_photo_is_ordered_before_it_is_looked_at(client: Client) -> None:
+    client.finish(client.portray(NO_FACE))
+    client.detect(NO_FACE)
+
+
+@comes_near("photo-refused-before")
+def the_order_was_refused_for_something_else(client: Client) -> None:
+    client.detect(NO_FACE)
+    client.portray(NO_FACE, key="sk-mock-arrears")
+    client.portray(NO_FACE, headers={"X-Mock-Scenario": "submit-429"})
+
+
+@comes_near("photo-refused-before")
+def a_refused_photo_is_sent_in_a_mode_that_looks_at_none(client: Client) -> None:
+    client.detect(NO_FACE)
+    client.finish(client.submit({**PRESET, "input": {"template_url": NO_FACE}}))
+
+
+@comes_near("photo-refused-before")
+def the_whole_detection_was_refused(client: Client) -> None:
+    client.detect(NO_FACE, asset(smiles=1))
+    client.finish(client.portray(NO_FACE))
+
+
+# -- job-polled-too-fast ----------------------------------------------------------------------------------------------
+
+
+@earns("job-polled-too-fast")
+def a_job_is_asked_for_4_999_ms_after_the_last_time(client: Client) -> None:
+    job = client.train(plan=HELD)
+    client.look(job)
+    client.look(job, after_ms=4_999)
+
+
+@earns("job-polled-too-fast")
+def a_job_is_asked_for_as_often_as_a_task(client: Client) -> None:
+    job = client.train(plan=BY_POLLS)
+    for _ in range(3):
+        client.look(job, after_ms=1_000)
+
+
+@comes_near("job-polled-too-fast")
+def a_job_is_asked_for_every_five_seconds(client: Client) -> None:
+    job = client.train(plan={"progression": "polls", "pending": 5, "running": 5})
+    for _ in range(11):
+        client.look(job, after_ms=5_000)
+
+
+@comes_near("job-polled-too-fast")
+def two_jobs_are_asked_for_in_turn(client: Client) -> None:
+    both = [client.train(f"{PHOTO}?{number}", plan=HELD) for number in range(2)]
+    for _ in range(3):
+        for job in both:
+            client.look(job, after_ms=2_500)
+
+
+@comes_near("job-polled-too-fast")
+def a_job_is_listed_cancelled_and_asked_for_in_one_go(client: Client) -> None:
+    job = client.train(plan=HELD_PENDING)
+    jobs(client.vendor)
+    cancel_job(client.vendor, job)
+    client.look(job, after_ms=0)
+
+
+@comes_near("job-polled-too-fast")
+def a_throttled_look_at_a_job_is_repeated_after_a_second(client: Client) -> None:
+    job = client.train(headers={"X-Mock-Scenario": "poll-429"})
+    client.look(job)
+    client.look(job, after_ms=1_000)
+    client.look(job, after_ms=1_000)
+
+
+@comes_near("job-polled-too-fast")
+def a_task_is_queried_every_second(client: Client) -> None:
+    task = client.submit(plan=BY_POLLS)
+    for _ in range(3):
+        client.query(task)
+    client.fetch(task)
+
+
+# -- trainings that are left, asked for in vain, or paid twice --------------------------------------------------------
+
+
+@earns("failure-unseen")
+def nobody_asks_for_a_training_that_failed(client: Client) -> None:
+    client.train(plan=FAILING)
+
+
+@earns("failure-unseen")
+def the_client_leaves_before_a_training_fails(client: Client) -> None:
+    client.look(client.train(NO_FACE, plan={"progression": "time", "pending_ms": 0, "running_ms": 60_000}))
+    client.wait(60_000)
+
+
+@comes_near("failure-unseen")
+def the_failure_of_a_training_is_seen(client: Client) -> None:
+    assert client.await_likeness(client.train(plan=FAILING)) == "FAILED"
+
+
+@earns("task-abandoned")
+def nobody_asks_for_a_training_that_succeeded(client: Client) -> None:
+    client.train(plan=IMMEDIATE)
+
+
+@earns("task-abandoned")
+def the_client_gives_up_on_a_training(client: Client) -> None:
+    client.look(client.train(plan=BY_POLLS))
+
+
+@earns("task-abandoned")
+def one_429_ends_the_wait_for_a_training(client: Client) -> None:
+    assert client.look(client.train(headers={"X-Mock-Scenario": "poll-429"})).status_code == 429
+
+
+@comes_near("task-abandoned")
+def a_training_is_seen_to_its_end(client: Client) -> None:
+    client.await_likeness(client.train())
+
+
+@comes_near("task-abandoned")
+def the_end_of_a_training_is_seen_in_the_list(client: Client) -> None:
+    client.train(plan=IMMEDIATE)
+    assert jobs(client.vendor)["jobs"][0]["status"] == "SUCCEEDED"
+
+
+@comes_near("failure-unseen")
+def the_failure_of_a_training_is_seen_in_the_list(client: Client) -> None:
+    client.train(plan=FAILING)
+    assert jobs(client.vendor)["jobs"][0]["status"] == "FAILED"
+
+
+@earns("task-abandoned")
+def a_training_is_listed_before_its_end_and_not_after(client: Client) -> None:
+    client.train()
+    jobs(client.vendor)
+    client.wait(60_000)
+
+
+@earns("task-abandoned")
+def the_end_of_a_training_stands_on_a_page_that_nobody_asks_for(client: Client) -> None:
+    client.train(plan=IMMEDIATE)
+    jobs(client.vendor, "page_no=2")
+
+
+@earns("task-abandoned")
+def the_end_of_a_training_is_seen_by_another_account(client: Client) -> None:
+    client.train(plan=IMMEDIATE)
+    jobs(client.vendor, key="sk-other")
+
+
+@comes_near("task-abandoned")
+def a_training_that_the_client_cancelled(client: Client) -> None:
+    cancel_job(client.vendor, client.train(plan=HELD_PENDING))
+
+
+@comes_near("task-abandoned")
+def a_training_that_the_client_stopped_while_it_ran(client: Client) -> None:
+    cancel_job(client.vendor, client.train(plan=HELD))
+    client.wait()
+
+
+@comes_near("task-abandoned")
+def a_training_that_the_client_deleted(client: Client) -> None:
+    delete_job(client.vendor, client.train(plan=HELD))
+
+
+@comes_near("task-abandoned")
+def a_training_that_never_ends_and_was_looked_at(client: Client) -> None:
+    client.look(client.train(headers={"X-Mock-Scenario": "never-trained"}))
+
+
+@comes_near("task-abandoned")
+def a_training_that_the_client_cannot_know_of(client: Client) -> None:
+    with pytest.raises(ConnectionResetError):
+        client.train(headers={"X-Mock-Scenario": "lost-submit"})
+
+
+@comes_near("pictures-unfetched")
+def a_training_has_no_pictures(client: Client) -> None:
+    client.await_likeness(client.train())
+
+
+@earns("polled-after-end")
+def a_training_is_asked_for_again_after_it_succeeded(client: Client) -> None:
+    job = client.train()
+    client.await_likeness(job)
+    client.look(job)
+
+
+@earns("polled-after-end")
+def a_training_is_asked_for_again_after_it_was_canceled(client: Client) -> None:
+    job = client.train(plan=HELD_PENDING)
+    cancel_job(client.vendor, job)
+    for _ in range(2):
+        client.look(job)
+
+
+@comes_near("polled-after-end")
+def a_training_that_queues_and_is_canceling_has_not_ended(client: Client) -> None:
+    first, second = (client.train(f"{PHOTO}?{number}", plan=HELD) for number in range(2))
+    for _ in range(2):
+        client.look(second)
+    cancel_job(client.vendor, first)
+    client.look(first, after_ms=0)
+    client.look(first)
+
+
+@earns("submitted-twice")
+def a_lost_training_is_created_again(client: Client) -> None:
+    lost = {"X-Mock-Scenario": "lost-submit"}
+    with pytest.raises(ConnectionResetError):
+        client.train(headers=lost)
+    client.train(headers=lost)
+
+
+@comes_near("submitted-twice")
+def a_lost_training_is_found_in_the_list(client: Client) -> None:
+    with pytest.raises(ConnectionResetError):
+        client.train(headers={"X-Mock-Scenario": "lost-submit"})
+    (job,) = jobs(client.vendor)["jobs"]
+    client.await_likeness(job["job_id"])
+
+
+@comes_near("submitted-twice")
+def a_training_and_a_portrait_are_two_things(client: Client) -> None:
+    client.train(plan=HELD)
+    client.train(f"{PHOTO}?2", plan=HELD)
+    client.submit()
+
+
+@comes_near("submitted-twice")
+def a_training_that_was_deleted_is_created_again(client: Client) -> None:
+    delete_job(client.vendor, client.train(plan=HELD))
+    client.train(plan=HELD)
+
+
+@earns("breaks-contract")
+def a_training_without_files(client: Client) -> None:
+    client.train(body=training())
+
+
+@earns("breaks-contract")
+def a_training_with_another_routes_model(client: Client) -> None:
+    client.train(body={**training(PHOTO), "model": MODEL})
+
+
+@earns("breaks-contract")
+def a_detection_without_photos(client: Client) -> None:
+    client.detect(7)
+
+
+@earns("breaks-contract")
+def a_detection_that_is_to_be_answered_later(client: Client) -> None:
+    client.detect(headers={"X-DashScope-Async": "enable"})
+
+
+@comes_near("breaks-contract")
+def detection_and_training_as_they_should_be(client: Client) -> None:
+    client.detect(PHOTO, NO_FACE)
+    client.await_likeness(client.train(NO_FACE))
+
+
+@comes_near("breaks-contract")
+def a_likeness_is_used_before_it_is_trained(client: Client) -> None:
+    """The account's state is no shape of the request; a fine-tune job that fails is no breach either."""
+    client.submit(portrait(likeness(client.train(plan=HELD))))
+
+
+@earns("no-back-off")
+def a_throttled_training_is_created_again_at_once(client: Client) -> None:
+    for _ in range(2):
+        client.train(headers=RETRIES, after_ms=10)
+
+
+@comes_near("no-back-off")
+def another_likeness_is_trained_after_a_429(client: Client) -> None:
+    client.train(headers=RETRIES)
+    client.train(f"{PHOTO}?2", headers=RETRIES, after_ms=10)
+
+
+@comes_near("no-back-off")
+def another_photo_is_looked_at_after_a_429(client: Client) -> None:
+    client.detect(PHOTO, headers=RETRIES)
+    client.detect(f"{PHOTO}?2", headers=RETRIES, after_ms=10)
+
+
+@earns("retried-in-vain")
+def a_training_beyond_the_quota_is_tried_again(client: Client) -> None:
+    for number in range(20):
+        client.train(f"{PHOTO}?{number}", plan=IMMEDIATE)
+    for _ in range(2):
+        client.train()
+
+
+@earns("retried-in-vain")
+def a_likeness_that_is_not_there_is_asked_for_again(client: Client) -> None:
+    for _ in range(2):
+        client.submit(portrait("nobody"))
+
+
+@comes_near("retried-in-vain")
+def another_wrong_photo_is_another_mistake(client: Client) -> None:
+    client.detect("me.jpg")
+    client.detect("you.jpg")
+
+
+@comes_near("retried-in-vain")
+def a_training_that_was_throttled_may_be_tried_again(client: Client) -> None:
+    for _ in range(3):
+        client.train(headers=RETRIES)
+
+
+# -- upload-policy-stale ----------------------------------------------------------------------------------------------
+
+
+def upload(client: Client, age_ms: int, given: dict[str, Any] | None = None, name: str = "me.jpg") -> TestResponse:
+    """An upload by a policy of this age."""
+    given = given or policy(client.vendor)
+    client.wait(age_ms)
+    return form_post(client.vendor, given, fields(given, name), photo())
+
+
+@earns("upload-policy-stale")
+def an_upload_comes_when_its_policy_ends(client: Client) -> None:
+    assert upload(client, 300_000).status_code == 403
+
+
+@earns("upload-policy-stale")
+def one_policy_is_kept_for_all_uploads(client: Client) -> None:
+    given = policy(client.vendor)
+    for number in range(3):
+        upload(client, 200_000, given, f"{number}.jpg")
+
+
+@comes_near("upload-policy-stale")
+def an_upload_comes_in_the_last_millisecond(client: Client) -> None:
+    assert upload(client, 299_999).status_code == 200
+
+
+@comes_near("upload-policy-stale")
+def a_new_policy_is_asked_for_each_time(client: Client) -> None:
+    for _ in range(3):
+        client.wait(200_000)
+        assert upload(client, 0).status_code == 200
+
+
+@comes_near("upload-policy-stale")
+def a_policy_grows_old_and_nobody_uses_it(client: Client) -> None:
+    policy(client.vendor)
+    client.wait(3_600_000)
+
+
+# -- oss-link-unresolved ----------------------------------------------------------------------------------------------
+
+
+@earns("oss-link-unresolved")
+def a_portrait_names_an_upload_without_the_header(client: Client) -> None:
+    client.portray(uploaded(client.vendor))
+
+
+@earns("oss-link-unresolved")
+def a_training_names_an_upload_with_the_header_switched_off(client: Client) -> None:
+    link = uploaded(client.vendor, model=TRAINING_MODEL)
+    client.train(link, headers={"X-DashScope-OssResourceResolve": "disable"})
+
+
+@earns("oss-link-unresolved")
+def a_detection_names_an_upload_without_the_header(client: Client) -> None:
+    client.detect(uploaded(client.vendor, model=DETECTION_MODEL))
+
+
+@comes_near("oss-link-unresolved")
+def every_call_names_its_uploads_with_the_header(client: Client) -> None:
+    for model in (MODEL, TRAINING_MODEL, DETECTION_MODEL):
+        link = uploaded(client.vendor, model=model)
+        if model == MODEL:
+            client.finish(client.portray(link, headers=RESOLVED))
+        elif model == TRAINING_MODEL:
+            client.await_likeness(client.train(link, headers=RESOLVED))
+        else:
+            client.detect(link, headers=RESOLVED)
+
+
+@comes_near("oss-link-unresolved")
+def an_upload_that_is_not_there_is_named_with_the_header(client: Client) -> None:
+    client.finish(client.portray("oss://dashscope-instant/nobody/me.jpg", headers=RESOLVED))
+
+
+@comes_near("oss-link-unresolved")
+def no_call_names_an_upload(client: Client) -> None:
+    uploaded(client.vendor)
+    client.finish(client.portray(PHOTO))
+
+
+@comes_near("oss-link-unresolved")
+def a_mode_that_looks_at_no_picture_needs_no_header(client: Client) -> None:
+    client.finish(client.submit({**PRESET, "input": {"template_url": "oss://somewhere/me.jpg"}}))
+
+
 # -- the table --------------------------------------------------------------------------------------------------------
 
 
@@ -761,3 +1296,65 @@ def test_a_task_in_two_accounts_hands_is_judged_by_what_each_saw(vendor: Vendor)
     task = client.submit(plan=BY_POLLS)
     client.query(task, key="sk-another")
     assert [finding["id"] for finding in told(vendor)] == ["task-abandoned"]
+
+
+@pytest.mark.parametrize(("age_ms", "found"), [(299_999, []), (300_000, ["upload-policy-stale"])])
+def test_a_policy_that_still_works_is_stale_all_the_same(age_ms: int, found: list[str]) -> None:
+    vendor = Vendor(behaviour={"policy-life": "observed"})
+    assert upload(Client(vendor), age_ms).status_code == 200
+    assert [finding["id"] for finding in told(vendor)] == found
+
+
+def test_an_upload_whose_policy_was_made_up_tells_no_age(vendor: Vendor) -> None:
+    given = {**policy(vendor), "signature": "made up"}
+    assert upload(Client(vendor), 3_600_000, given).status_code == 403
+    assert "upload-policy-stale" not in [finding["id"] for finding in told(vendor)]
+
+
+def test_a_finding_about_a_photo_names_both_requests(vendor: Vendor) -> None:
+    client = Client(vendor)
+    client.detect(NO_FACE, asset(faces=2), PHOTO)
+    client.finish(client.portray(NO_FACE, template=asset(faces=2)))
+    (finding,) = [finding for finding in told(vendor) if finding["id"] == "photo-refused-before"]
+    assert (finding["requests"], finding["what"]) == ([1, 2], "2 of its photos had been refused by detection")
+
+
+def test_a_client_that_looks_trains_and_waits_earns_nothing(vendor: Vendor) -> None:
+    client = Client(vendor)
+    link = uploaded(vendor, model=TRAINING_MODEL)
+    client.detect(PHOTO)
+    job = client.train(PHOTO, link, headers=RESOLVED)
+    assert client.await_likeness(job) == "SUCCEEDED"
+    client.finish(client.submit(portrait(likeness(job))))
+    assert told(vendor) == []
+
+
+@pytest.mark.breaks_contract
+@pytest.mark.parametrize("name", catalogue.scenarios())
+def test_a_trainer_with_good_manners_earns_nothing_in_any_scenario(vendor: Vendor, name: str) -> None:
+    """It backs off, lists after a lost answer, tries again what may be tried again, and knows when to stop."""
+    client, headers, job = Client(vendor), {"X-Mock-Scenario": name}, ""
+    vendor.clock.freeze()
+    for _ in range(3):
+        client.wait(2_000)
+        try:
+            answer = train(vendor, headers=headers)
+        except ConnectionError:
+            client.wait()
+            job = jobs(vendor)["jobs"][0]["job_id"]
+            break
+        if answer.status_code not in (429, 503):
+            job = answer.get_json().get("output", {}).get("job_id", "")
+            break
+    if job and name == "never-trained":
+        vendor.admin("POST", f"tasks/{job}/release")
+    status = "PENDING" if job else "none"
+    while status in ("PENDING", "RUNNING"):
+        try:
+            answer = client.look(job)
+            whole = bool(answer.data)
+        except ConnectionError:
+            continue
+        if whole and answer.status_code == 200:
+            status = answer.get_json()["output"]["status"]
+    assert told(vendor) == []

@@ -15,6 +15,7 @@ from mock_server.core.plans import Plan
 from tests.conftest import GOOD, HELD_PENDING, IMMEDIATE, PRESET, SUBMIT, TASKS, Vendor
 
 PRICE = 0.18
+PRICE_OF_TRAINING = 2.5
 LIVE_S = 27.926
 
 
@@ -38,12 +39,14 @@ def test_the_price_is_the_contracts() -> None:
     model = catalogue.limits()["models"]["facechain-generation"]
     profile = catalogue.profiles()["real"].plan
     assert (model["price_cny"], (profile["pending_ms"] + profile["running_ms"]) / 1000) == (PRICE, LIVE_S)
+    assert catalogue.limits()["models"]["facechain-finetune"]["price_cny"] == PRICE_OF_TRAINING
 
 
 def test_an_empty_ledger_owes_nothing(vendor: Vendor) -> None:
     assert ledger(vendor) == {
         "currency": "CNY",
         "price_per_picture": PRICE,
+        "price_per_training": PRICE_OF_TRAINING,
         "submissions": 0,
         "pictures": 0,
         "total": 0,

@@ -166,3 +166,18 @@ def test_what_is_declared_is_bounded(worlds: MemoryWorlds, monkeypatch: pytest.M
     getattr(world, what)("one", *given)
     with pytest.raises(ValueError, match=r"^1 .* are declared already; clear them with DELETE "):
         getattr(world, what)("two", *given)
+
+
+@pytest.mark.parametrize("lane", ["portraits", "trainings"])
+def test_an_account_with_something_of_its_own_outlives_one_without(
+    worlds: MemoryWorlds, monkeypatch: pytest.MonkeyPatch, lane: str
+) -> None:
+    monkeypatch.setattr(memory, "MOST_ACCOUNTS", 2)
+    world = worlds.open("")
+    world.change("oldest", lambda account: getattr(account, lane).add(task_of("one")))
+    for name in ("idle", "newest"):
+        world.change(name, lambda _account: None)
+    assert world.accounts() == ["oldest", "newest"]
+    world.change("last", lambda account: getattr(account, lane).add(task_of("two")))
+    world.change("one too many", lambda _account: None)
+    assert world.accounts() == ["last", "one too many"]

@@ -213,6 +213,7 @@ def test_a_task_is_shown_with_its_timeline(vendor: Vendor) -> None:
     assert shown.pop("requests") == [1]
     assert shown == {
         "task_id": task,
+        "model": PRESET["model"],
         "status": "PENDING",
         "style": PRESET["parameters"]["style"],
         "n": PRESET["parameters"]["n"],

@@ -11,6 +11,7 @@ from contracts import catalogue
 from mock_server.core.model import MODEL
 from mock_server.core.submission import SMALL_BODY
 from tests.conftest import GOOD, PRESET, SUBMIT, Vendor
+from tests.uploads import RESOLVED, uploaded
 
 BAD = catalogue.examples("portrait-request")["bad"]
 JUDGED_BY_THE_CORE = {"model-of-another-route": "model.route"}
@@ -47,9 +48,35 @@ def test_the_usual_headers_come_with_an_answer(vendor: Vendor) -> None:
     }
 
 
+def with_uploads(vendor: Vendor, body: dict[str, Any]) -> dict[str, Any]:
+    """The body with pictures that were uploaded just now in place of its oss:// links."""
+    found: dict[str, Any] = json.loads(
+        re.sub(r'oss://[^"]*', lambda _link: uploaded(vendor), json.dumps(body, ensure_ascii=False))
+    )
+    return found
+
+
 @pytest.mark.parametrize("name", GOOD)
-def test_a_good_body_is_accepted(vendor: Vendor, name: str) -> None:
-    assert vendor.submit(GOOD[name]).status_code == 200
+def test_a_good_body_is_accepted_and_comes_to_its_pictures(vendor: Vendor, name: str) -> None:
+    body = with_uploads(vendor, GOOD[name])
+    task = vendor.submitted(body, headers=RESOLVED if "oss://" in json.dumps(body) else None)
+    vendor.later(1_000)
+    assert vendor.status(task) == "SUCCEEDED"
+
+
+def test_an_oss_link_needs_its_header(vendor: Vendor) -> None:
+    body = with_uploads(vendor, GOOD["train-free-with-temporary-files"])
+    answer = vendor.submit(body)
+    row = catalogue.errors()["media_format"]
+    assert (answer.status_code, answer.get_json()["code"]) == (row.status, row.code)
+    assert answer.headers["x-mock-reason"].startswith("oss.resolve-header at header X-DashScope-OssResourceResolve: ")
+
+
+def test_an_upload_that_is_not_there_fails_the_task(vendor: Vendor) -> None:
+    task = vendor.submitted(GOOD["train-free-with-temporary-files"], headers=RESOLVED)
+    vendor.later(1_000)
+    output = vendor.output(task)
+    assert (output["task_status"], output["code"]) == ("FAILED", catalogue.errors()["media_unreachable"].code)
 
 
 @pytest.mark.parametrize(

@@ -407,5 +407,5 @@ def test_a_head_is_a_query_without_its_body(vendor: Vendor) -> None:
 
 def test_the_modes_show_the_style_they_were_asked_for(unlimited: Vendor) -> None:
     for body in GOOD.values():
-        task = unlimited.submitted(body)
+        task = unlimited.submitted(body, headers={"X-DashScope-OssResourceResolve": "enable"})
         assert unlimited.admin("GET", f"tasks/{task}").get_json()["style"] == body["parameters"]["style"]
