@@ -44,6 +44,7 @@ def detect(call: Call) -> dict[str, Any]:
         call.strike_down("submit", KINDS)
         images = submitted.content["input"]["images"]
         listed = [Shown(f"input.images.{index}", url, "detection") for index, url in enumerate(images)]
+        gallery.require_resolving(call, listed)
         flaws = [gallery.flaw(call, account, picture, DETECTION_MODEL) for picture in listed]
         seen = zip(listed, flaws, strict=True)
         refused = [picture for picture, flaw in seen if flaw is not None and flaw.rule not in _UNSEEN]

@@ -93,6 +93,7 @@ def _first_flaw(call: Call, account: Account, files: tuple[str, ...]) -> VendorE
                 place=each.place,
                 problem=f"{shown(each.url)} is no file of this account; {hint}",
             )
+    gallery.require_resolving(call, given)
     flaws = [_flaw(call, account, each) for each in given]
     return next((flaw for flaw in flaws if flaw is not None), None)
 

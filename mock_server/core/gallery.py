@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -29,21 +29,34 @@ class Shown(NamedTuple):
     limits: Limits
 
 
-def first_flaw(call: Call, account: Account, shown_pictures: Iterable[Shown], model: str) -> VendorError | None:
+def first_flaw(call: Call, account: Account, shown_pictures: Sequence[Shown], model: str) -> VendorError | None:
     """Why the first picture that will not do is refused; None when all of them will.
 
-    Raises VendorError when a link of a temporary upload comes without the header that has it resolved, or when
-    the properties that a URL declares are none.
+    Raises VendorError as ``require_resolving`` does, and when the properties that a URL declares are none.
     """
+    require_resolving(call, shown_pictures)
     flaws = [flaw(call, account, picture, model) for picture in shown_pictures]
     return next((found for found in flaws if found is not None), None)
 
 
+def require_resolving(call: Call, shown_pictures: Sequence[Shown]) -> None:
+    """Raises VendorError when a link of a temporary upload comes without the header that has it resolved."""
+    link = next((picture for picture in shown_pictures if picture.url.startswith(OSS_SCHEME)), None)
+    given = call.request.headers.get(RESOLVE_HEADER)
+    if link is not None and (given or "").strip().lower() != "enable":
+        problem = "is missing" if given is None else f"is {shown(given)}"
+        raise VendorError(
+            "media_format",
+            rule="oss.resolve-header",
+            place="header X-DashScope-OssResourceResolve",
+            problem=f"{problem}, and {link.place} is an oss:// link; send enable",
+        )
+
+
 def flaw(call: Call, account: Account, picture: Shown, model: str) -> VendorError | None:
-    """Why this picture will not do; None when it will. Raises VendorError as ``first_flaw`` does."""
+    """Why this picture will not do; None when it will. Raises VendorError when what its URL declares is nonsense."""
     if len(call.trace.pictures) < MOST_PICTURES:
         call.trace.pictures += (digest(picture.url),)
-    _require_resolving(call, picture)
     try:
         found = _find(call, account, picture, model)
     except VendorError as error:
@@ -68,20 +81,6 @@ def digest(url: str) -> str:
     return hashlib.blake2b(url.encode(), digest_size=8).hexdigest()
 
 
-def _require_resolving(call: Call, picture: Shown) -> None:
-    if not picture.url.startswith(OSS_SCHEME):
-        return
-    given = call.request.headers.get(RESOLVE_HEADER)
-    if (given or "").strip().lower() != "enable":
-        problem = "is missing" if given is None else f"is {shown(given)}"
-        raise VendorError(
-            "media_format",
-            rule="oss.resolve-header",
-            place="header X-DashScope-OssResourceResolve",
-            problem=f"{problem}, and {picture.place} is an oss:// link; send enable",
-        )
-
-
 def _find(call: Call, account: Account, picture: Shown, model: str) -> Picture:
     """What is known of the picture. Raises VendorError when it cannot be had, ValueError when it declares nonsense."""
     url = picture.url
@@ -90,8 +89,12 @@ def _find(call: Call, account: Account, picture: Shown, model: str) -> Picture:
         return declared
     if url.startswith(OSS_SCHEME):
         return _uploaded(call, account, picture, model)
-    parts = urlsplit(url)
-    host = (parts.hostname or "").lower()
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").lower()
+    except ValueError as error:
+        problem = f"{shown(url)} is no URL: {error}"
+        raise VendorError("invalid_url", rule="picture.download", place=picture.place, problem=problem) from None
     if host == f"{ASSETS_HOST}{HOST_SUFFIX}" and call.terms.find_asset is not None:
         found = call.terms.find_asset(unquote(parts.path).removeprefix("/"))
         if found is None:

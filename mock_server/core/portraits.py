@@ -72,7 +72,7 @@ def _accept(call: Call, account: Account, submitted: Submission) -> Task:
         raise submitted.refused.again()
     asked, is_queued = submission.require_good_standing(call, submitted, MODEL)
     _require_resources(call, account, submitted.content)
-    flaw = gallery.first_flaw(call, account, pictures_of(submitted.content), MODEL)
+    flaw = gallery.first_flaw(call, account, list(pictures_of(submitted.content)), MODEL)
     if flaw is not None and call.terms.behaviours["picture-timing"] == "submit":
         raise flaw
     call.strike_down("submit", KINDS)

@@ -134,6 +134,7 @@ BEYOND_THE_SCHEMA = {
     "task.cancel.pending",  # a made-up id is no PENDING task
     "oss.resolve-header",  # one header is needed only beside certain URLs
     "job.file.known",  # a made-up id is no file
+    "files.known",
     "job.cancel",  # a job may have ended
     "job.delete",
 }

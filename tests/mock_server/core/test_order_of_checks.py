@@ -357,7 +357,6 @@ ALTERNATIVES: list[set[str]] = [
     {"portrait.resources.empty", "resource.known"},
     {*_PICTURE[:4]},
     {"picture.face", "picture.faces"},
-    {"oss.resolve-header", "picture.asset"},  # of two pictures, the first that is refused at once decides
     *({url, seen} for url in _PICTURE[:4] for seen in _PICTURE[4:]),
     {*_SHAPES, "detection.images.empty"},
     *({shape, item} for shape in (*_SHAPES, "detection.images.empty") for item in _IMAGES),
