@@ -424,7 +424,7 @@ def _wrong(chance: Random, breach: Breach, good: Any) -> Any:
         case "maxItems":
             return (good * (wanted + 5))[: wanted + chance.randint(1, 5)]
         case "pattern":
-            return chance.choice(_NOT_URLS)
+            return chance.choice([text for text in _NOT_URLS if not re.search(wanted, text)])
         case "not":
             return good + chance.choice((" ", "人像", "é", "\n"))
     return chance.choice(wanted)

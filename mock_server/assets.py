@@ -22,7 +22,7 @@ class AssetFolder:
 
     def __init__(self, folder: str) -> None:
         """Raises ValueError when there is no such folder."""
-        if not Path(folder).is_dir():
+        if not folder or not Path(folder).is_dir():
             raise ValueError(f"{folder!r} is not a folder")
         self._folder = Path(folder).resolve()
         self._kept: dict[str, tuple[_File, _File | None, Picture]] = {}

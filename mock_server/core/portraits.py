@@ -28,6 +28,7 @@ SAMPLE_RESOURCES = frozenset(
 )
 """The likenesses of the vendor's own samples, and of the contract's, which work here without training."""
 
+MOST_UNANNOUNCED = 10_000
 _DEFERRED_MS = 100
 
 
@@ -94,6 +95,8 @@ def _accept(call: Call, account: Account, submitted: Submission) -> Task:
     account.portraits.add(task)
     if call.terms.announces:
         account.unannounced[task.id] = task
+        while len(account.unannounced) > MOST_UNANNOUNCED:  # nobody listens
+            del account.unannounced[next(iter(account.unannounced))]
     return task
 
 

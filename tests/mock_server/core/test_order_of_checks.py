@@ -275,6 +275,7 @@ TRAINING: Checks = [
     ("job.files.count", lambda call: call.body["training_file_ids"].extend([FINE] * 11)),
     ("job.file.type", put("training_file_ids", 2, 7)),
     ("job.file.empty", put("training_file_ids", 3, "")),
+    ("job.file.url", put("training_file_ids", 6, "ftp://pictures.example/me.jpg")),
     ("job.file.ascii", put("training_file_ids", 4, "https://pictures.example/a b.jpg")),
     ("job.validation-files.type", lambda call: call.body.update(validation_file_ids=7)),
     ("job.hyper-parameters.type", lambda call: call.body.update(hyper_parameters=7)),
@@ -295,7 +296,7 @@ def a_training() -> Call:
         "POST",
         JOBS,
         headers={"X-DashScope-Async": None},
-        body=training(*[FINE] * 6),
+        body=training(*[FINE] * 7),
         model=TRAINING_MODEL,
         again=train_,
         show=lambda call, url: put("training_file_ids", 0, url)(call),
@@ -340,7 +341,15 @@ KINDS: dict[str, tuple[Callable[[], Call], Checks]] = {
 
 _PICTURE = [name for name, _ in picture_of("format", "bytes", "resolution", "face", "faces", "face-size", "angle")]
 _FILES = [name for name, _ in TRAINING if name.startswith("job.file")]
-_ITEMS = {"job.file.type", "job.file.empty", "job.file.ascii", "job.file.known", "oss.resolve-header", *_PICTURE}
+_ITEMS = {
+    "job.file.type",
+    "job.file.empty",
+    "job.file.url",
+    "job.file.ascii",
+    "job.file.known",
+    "oss.resolve-header",
+    *_PICTURE,
+}
 _IMAGES = {"detection.image.type", "detection.image.url", "detection.image.ascii", "oss.resolve-header", *_PICTURE}
 _SHAPES = [f"detection.{name}" for name in ("input.required", "input.type", "images.required", "images.type")]
 
