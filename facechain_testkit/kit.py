@@ -21,7 +21,7 @@ from contracts import catalogue
 from facechain_testkit.doors import API_HOST, guarded_network
 from mock_server.clock import VendorClock
 from mock_server.core.faults import fault_from_json, fault_to_json
-from mock_server.core.findings import LEVELS, Finding, findings
+from mock_server.core.findings import LEVELS, Finding, findings, numbers
 from mock_server.core.front import handle
 from mock_server.core.journal import Entry, entry_to_json
 from mock_server.core.ledger import ledger_to_json
@@ -500,8 +500,6 @@ class mock_facechain:
 
 def findings_text(found: list[Finding]) -> str:
     """Findings as a person reads them: what, where, and what to do instead."""
-    from facechain_testkit.report_page import numbers  # a test that says nothing needs none of it
-
     return "".join(
         f"  {finding.level:6} {finding.id} ({numbers(finding.requests)}): {finding.what}\n         {finding.advice}\n"
         for finding in found

@@ -12,8 +12,8 @@ from xml.etree import ElementTree
 
 from contracts import catalogue
 from facechain_testkit.coverage import KINDS_OF_ITEM, Coverage, coverage, parts_used, shown_by
-from facechain_testkit.report_page import clean, duration, money, numbers, page, tasks_and_trainings
-from mock_server.core.findings import LEVELS
+from facechain_testkit.report_page import clean, duration, money, page, tasks_and_trainings
+from mock_server.core.findings import LEVELS, numbers
 from mock_server.core.journal import Entry, entry_to_json
 from mock_server.core.ledger import Line
 from mock_server.core.model import MODEL, TRAINING_MODEL, Job

@@ -62,12 +62,6 @@ def duration(seconds: float) -> str:
     return " ".join(parts)
 
 
-def numbers(requests: Sequence[int], most: int = 8) -> str:
-    """Numbers of requests, as ``#1, #3``."""
-    named = ", ".join(f"#{number}" for number in requests[:most])
-    return named + (f" and {len(requests) - most} more" if len(requests) > most else "")
-
-
 def _after(ms: int) -> str:
     """A moment, counted from the first one of its test."""
     if abs(ms) < 10_000:

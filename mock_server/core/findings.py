@@ -77,6 +77,12 @@ def findings(entries: Sequence[Entry], lines: Sequence[Line]) -> list[Finding]:
     return sorted(found, key=lambda finding: (LEVELS.index(finding.level), finding.requests))
 
 
+def numbers(requests: Sequence[int], most: int = 8) -> str:
+    """Numbers of requests for a person to read, as ``#1, #3``."""
+    named = ", ".join(f"#{number}" for number in requests[:most])
+    return named + (f" and {len(requests) - most} more" if len(requests) > most else "")
+
+
 def _finding(hit: _Hit) -> Finding:
     advice = catalogue.advice()[hit.id]
     rule = catalogue.rules().get(hit.rule)
