@@ -313,7 +313,7 @@ def with_tables(text: str, tables: Mapping[str, str]) -> str:
 
 def wrong_clients_page() -> str:
     """``docs/wrong-clients.md``, from a run of the clients."""
-    from facechain_testkit.report_page import numbers
+    from mock_server.core.findings import numbers
     from tests.wrong_clients.catch import Caught, WrongClient, caught, clients
 
     def row(client: WrongClient, verdict: Caught) -> tuple[str, ...]:

@@ -173,7 +173,8 @@ def _require_event_url(url: str, hosts: Set[str]) -> None:
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
-        is_sound = parts.scheme in ("http", "https") and host != "" and (parts.port is None or parts.port > 0)
+        is_name = host != "" and ("[" in parts.netloc) is (":" in host)  # before 3.11 brackets may hold anything
+        is_sound = parts.scheme in ("http", "https") and is_name and (parts.port is None or parts.port > 0)
     except ValueError:
         is_sound, host = False, ""
     if not is_sound or not _EVENT_URL.fullmatch(url):

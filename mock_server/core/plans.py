@@ -104,7 +104,7 @@ def _progression(plan: Mapping[str, Any], default: Plan) -> Any:
     named = plan.get("progression")
     if named is None:
         usual = (default.progression, *_TAKES)
-        return next((each for each in usual if all(name in _TAKES[each] for name in given)), default.progression)
+        named = next((each for each in usual if all(name in _TAKES[each] for name in given)), default.progression)
     if not isinstance(named, str) or named not in _TAKES:
         raise ValueError(f"plan.progression is {named!r}; it is one of {', '.join(_TAKES)}")
     for name in given:
