@@ -134,7 +134,8 @@ def _problem(error: "ValidationError", place: tuple[str | int, ...]) -> str:
     found: Any = error.instance
     match error.validator:
         case "required":
-            return "is missing"
+            near = nearest(str(wanted[0]), found)
+            return "is missing" + (f"; nearest given is {_shown(near)}" if near else "")
         case "type":
             return f"{_shown(found)} is not {_a(wanted)}"
         case "minimum":

@@ -254,6 +254,8 @@ class Facechain:
 
     def add_resource(self, resource_id: str) -> str:
         """Have a likeness that portraits may use without a training; gives its id."""
+        if not resource_id:
+            raise ValueError(f"resource_id is {resource_id!r}; it is the id that a submission will name")
         self._world.add_resource(resource_id)
         return resource_id
 

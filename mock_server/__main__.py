@@ -143,10 +143,14 @@ def _serve(flags: argparse.Namespace) -> int:
 def _greeting(settings: Settings, url: str, token: str) -> str:
     key = next(iter(settings.api_key), "sk-mock")
     scenario = f", scenario {settings.scenario}" if settings.scenario else ""
+    told = {"pictures of assets.facechain.test": settings.assets, "events go to": settings.event_url}
+    if settings.unknown_images != "accept":
+        told["pictures that nobody declared are"] = "refused"
+    more = "".join(f"\n  {what} {value}" for what, value in told.items() if value is not None)
     return f"""\
 facechain-mock answers at {url}/api/v1
   a key that works   {key}
-  profile {settings.profile}, limits {settings.limits}, seed {settings.seed}{scenario}
+  profile {settings.profile}, limits {settings.limits}, seed {settings.seed}{scenario}{more}
   point the SDK at it
     export DASHSCOPE_HTTP_BASE_URL={url}/api/v1
     export DASHSCOPE_API_KEY={key}
@@ -205,6 +209,8 @@ def _contracts(flags: argparse.Namespace) -> int:
     with as_file(files("contracts")) as source:
         if os.path.exists(flags.folder) and os.path.samefile(source, flags.folder):
             raise ValueError(f"{flags.folder} is where the contract already is; choose another folder")
+        if os.path.exists(flags.folder) and not os.path.isdir(flags.folder):
+            raise ValueError(f"{flags.folder} is a file; choose a folder")
         if os.path.isdir(flags.folder) and os.listdir(flags.folder) and not flags.force:
             raise ValueError(f"{flags.folder} is not empty; choose a new folder, or overwrite files there with --force")
         shutil.copytree(

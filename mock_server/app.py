@@ -81,7 +81,7 @@ def create_simulator(
         public_base_url=settings.public_base_url,
         training=training or settings.training,
         resources=frozenset(settings.resource),
-        find_asset=AssetFolder(settings.assets).find if settings.assets is not None else None,
+        assets=AssetFolder(settings.assets) if settings.assets is not None else None,
         accepts_unknown_images=settings.unknown_images == "accept",
         read_form=read_form,
         announces=settings.event_url is not None,

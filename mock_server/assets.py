@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import stat
+from itertools import islice
 from pathlib import Path
 
+from contracts import catalogue
 from mock_server.core.pictures import Picture, read, with_properties
 
 LONGEST_READ = 20 * 1024**2
 """Of a longer file only so many bytes are read; no limit of the vendor's lets it through."""
 LONGEST_SIDECAR = 64 * 1024
 _MOST_KEPT = 1000
+MOST_NAMES = 1000
+"""So many files of the folder are looked at for the one that was meant."""
 
 _File = tuple[Path, int, int]
 """Where a file is, its time of change and its length: as long as these stay, it is taken not to have changed."""
@@ -26,6 +30,11 @@ class AssetFolder:
             raise ValueError(f"{folder!r} is not a folder")
         self._folder = Path(folder).resolve()
         self._kept: dict[str, tuple[_File, _File | None, Picture]] = {}
+
+    def nearest(self, path: str) -> str | None:
+        """The path of a file in the folder that ``path`` was probably meant to be."""
+        files = (file for file in islice(self._folder.rglob("*"), MOST_NAMES) if file.is_file())
+        return catalogue.nearest(path, [file.relative_to(self._folder).as_posix() for file in files])
 
     def find(self, path: str) -> Picture | None:
         """The picture at ``path``, such as ``photos/me.jpg``, percent-decoded; None when there is no such file.

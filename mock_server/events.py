@@ -22,7 +22,7 @@ FAREWELL_S = 0.5
 def require_events_sdk() -> None:
     """Raises ValueError when the package that makes the events is not installed."""
     if find_spec("cloudevents") is None:
-        raise ValueError("event-url needs the CloudEvents SDK: pip install 'facechain-testkit[events]'")
+        raise ValueError("event-url needs the CloudEvents SDK: pip install cloudevents")
 
 
 @contextmanager

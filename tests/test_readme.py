@@ -125,7 +125,7 @@ def test_the_picture_of_one_s_own_likeness_is_one(told: Told) -> None:
 
 def test_the_page_states_the_limits_of_the_mock_as_they_are() -> None:
     limits = catalogue.limits()
-    assert f"An upload is {limits['upload_body_bytes'] // 1_048_576} MiB at most" in README
+    assert f"A request that uploads is {limits['upload_body_bytes'] // 1_048_576} MiB at most" in README
     assert f"What files hold is kept up to {MOST_CONTENT_BYTES // 1_048_576} MiB in all" in README
     assert f"{limits['upload_hours']} hours" in README
 

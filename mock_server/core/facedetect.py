@@ -25,6 +25,7 @@ _UNDETECTABLE = frozenset(
 """What is wrong with these is not the face; the vendor does not say how it answers."""
 
 
+MOST_EXPLAINED = 9
 _UNSEEN = frozenset({"picture.download", "upload.expiry"})
 """Such a picture was not looked at; for another model, or uploaded anew, it may do."""
 
@@ -49,6 +50,7 @@ def detect(call: Call) -> dict[str, Any]:
         seen = zip(listed, flaws, strict=True)
         refused = [picture for picture, flaw in seen if flaw is not None and flaw.rule not in _UNSEEN]
         call.trace.refused = tuple(gallery.digest(picture.url) for picture in refused[:MOST_PICTURES])
+        _explain(call, [flaw for flaw in flaws if flaw is not None])
         return flaws
 
     flaws = call.change(step)
@@ -64,6 +66,14 @@ def detect(call: Call) -> dict[str, Any]:
         "usage": {},
         "request_id": call.request_id,
     }
+
+
+def _explain(call: Call, flaws: list[VendorError]) -> None:
+    """Say what is wrong with each picture, the first few of them."""
+    if flaws:
+        first, *others = flaws
+        more = "".join(f"; {flaw.rule} at {flaw.place}: {flaw.problem}" for flaw in others[:MOST_EXPLAINED])
+        call.trace.explain(first.rule, first.place, first.problem + more)
 
 
 def _require_sync(call: Call) -> None:

@@ -23,6 +23,7 @@ MOST_DESCRIPTION = 1_000
 
 def upload(call: Call) -> dict[str, Any]:
     """``POST /api/v1/files``: each file is kept or refused by itself, inside a 200. Raises VendorError."""
+    call.trace.intent = hashlib.blake2b(call.request.body, digest_size=8).hexdigest()
     parts = _read_form(call)
     call.trace.intent = _digest(parts)
     texts = [part.text[:MOST_DESCRIPTION] for part in parts if part.name == "descriptions"]
@@ -44,7 +45,7 @@ def upload(call: Call) -> dict[str, Any]:
             refused = _refused(account, quota, part)
             if refused is not None:
                 failed.append({"name": _name(part), **worded(refused.reason, refused.details)})
-                call.trace.rule, call.trace.place, call.trace.problem = refused.rule, refused.place, refused.problem
+                call.trace.explain(refused.rule, refused.place, refused.problem)
                 continue
             file = _file(call, account, part, texts[index] if index < len(texts) else "", purpose)
             account.files[file.id] = file

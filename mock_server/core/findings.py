@@ -119,7 +119,13 @@ def _broken_rules(entries: Sequence[Entry], _lines: Sequence[Line]) -> Iterator[
     broken: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
         rule = entry.trace.rule
-        if rule is not None and rule.startswith(_CONTRACT) and not entry.trace.faults and not entry.trace.scenarios:
+        if (
+            entry.status != 200
+            and rule is not None
+            and rule.startswith(_CONTRACT)
+            and not entry.trace.faults
+            and not entry.trace.scenarios
+        ):
             broken[rule].append(entry)
     for rule, hits in broken.items():
         first = hits[0].trace

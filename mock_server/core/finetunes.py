@@ -55,6 +55,8 @@ def _accept(call: Call, account: Account, submitted: Submission) -> Job:
     flaw = _first_flaw(call, account, files)
     if flaw is not None and call.terms.behaviours["picture-timing"] == "submit":
         raise flaw
+    if flaw is not None:
+        call.trace.explain(flaw.rule, flaw.place, flaw.problem)
     call.strike_down("submit", KINDS)
     _require_slot(call, account.trainings)
     if is_queued:
@@ -149,6 +151,7 @@ def get(call: Call, job_id: str) -> dict[str, Any]:
         job = _known(call, account, job_id)
         call.strike_down("poll", REFUSING)
         lifecycle.look(account.trainings, job, call.now_ms)
+        _explain(call, job)
         return _shown(call, job)
 
     output = call.change(step)
@@ -273,7 +276,8 @@ def _events(job: Job) -> Iterator[tuple[int, str]]:
     if job.ended_ms is not None:
         failure = _failure(job)
         level = "ERROR" if failure else "INFO"
-        yield job.ended_ms, f"{level} - {job.status}" + (f": {failure['message']}" if failure else "")
+        why = f" {job.outcome.why[1]} {job.outcome.why[2]}" if job.outcome is not None and job.outcome.why else ""
+        yield job.ended_ms, f"{level} - {job.status}" + (f": {failure['message']}{why}" if failure else "")
 
 
 def _status(job: Job) -> str:
@@ -319,3 +323,9 @@ def _shown(call: Call, job: Job) -> dict[str, Any]:
     if status == TaskStatus.CANCELED:
         output["code"] = "1"
     return {**output, **_failure(job)} if status == TaskStatus.FAILED else output
+
+
+def _explain(call: Call, job: Job) -> None:
+    """Say why a job has failed, when that is for what was submitted."""
+    if job.ended_ms is not None and job.outcome is not None and job.outcome.why is not None:
+        call.trace.explain(*job.outcome.why)

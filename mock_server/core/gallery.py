@@ -95,14 +95,20 @@ def _find(call: Call, account: Account, picture: Shown, model: str) -> Picture:
     except ValueError as error:
         problem = f"{shown(url)} is no URL: {error}"
         raise VendorError("invalid_url", rule="picture.download", place=picture.place, problem=problem) from None
-    if host == f"{ASSETS_HOST}{HOST_SUFFIX}" and call.terms.find_asset is not None:
-        found = call.terms.find_asset(unquote(parts.path).removeprefix("/"))
+    assets = call.terms.assets
+    if host == f"{ASSETS_HOST}{HOST_SUFFIX}" and assets is not None:
+        path = unquote(parts.path).removeprefix("/")
+        found = assets.find(path)
         if found is None:
-            problem = f"{shown(unquote(parts.path))} is not in the folder of pictures that --assets names"
+            near = assets.nearest(path)
+            hint = f"; nearest is {near!r}" if near else ""
+            problem = f"{shown(path)} is not in the folder of pictures that --assets names{hint}"
             raise VendorError("media_unreachable", rule="picture.download", place=picture.place, problem=problem)
         return found
     if not host.endswith(HOST_SUFFIX) and not call.terms.accepts_unknown_images:
-        problem = f"{shown(url)} is a picture that nobody declared, and --unknown-images refuse is chosen"
+        near = catalogue.nearest(url, call.world.assets())
+        hint = f"; nearest is {near!r}" if near else ""
+        problem = f"{shown(url)} is a picture that nobody declared, and --unknown-images refuse is chosen{hint}"
         raise VendorError("invalid_url", rule="picture.known", place=picture.place, problem=problem)
     return FINE
 

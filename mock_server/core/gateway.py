@@ -159,9 +159,16 @@ def require_route(request: Request, operation: str | None, allowed: Sequence[str
 
 
 def answered(call: Call, body: dict[str, Any] | Reply, *, done_ms: int) -> Reply:
-    """A 200 with the vendor's usual headers; a reply of another kind than JSON keeps its own content type."""
+    """A 200 with the vendor's usual headers, and with what is wrong all the same, such as a picture that will not do.
+
+    A reply of another kind than JSON keeps its own content type.
+    """
     if isinstance(body, dict):
-        return _reply(200, body, call.request_id, call.now_ms, done_ms)
+        trace = call.trace
+        explained = (
+            () if trace.rule is None else (("x-mock-reason", _explained(trace.rule, trace.place, trace.problem)),)
+        )
+        return _reply(200, body, call.request_id, call.now_ms, done_ms, *explained)
     usual = _reply(200, {}, call.request_id, call.now_ms, done_ms).headers
     return replace(body, headers=(*body.headers, *(pair for pair in usual if pair[0] != "content-type")))
 
@@ -209,10 +216,13 @@ def request_id(world: World) -> str:
 
 def explanation(error: VendorError) -> str:
     """Rule, place, problem and evidence as one line of printable ASCII."""
-    place = f" at {error.place}" if error.place else ""
-    rule = catalogue.rules().get(error.rule)
-    evidence = f" ({rule.evidence})" if rule else ""
-    return printable(f"{error.rule}{place}: {error.problem}{evidence}")
+    return _explained(error.rule, error.place, error.problem)
+
+
+def _explained(rule: str, place: str, problem: str) -> str:
+    known = catalogue.rules().get(rule)
+    evidence = f" ({known.evidence})" if known else ""
+    return printable(f"{rule}{f' at {place}' if place else ''}: {problem}{evidence}")
 
 
 def printable(line: str) -> str:

@@ -91,6 +91,10 @@ class Trace:
     """How old the policy was that an upload came with."""
     faults: list[str] = field(default_factory=list)
 
+    def explain(self, rule: str, place: str, problem: str) -> None:
+        """Note what was wrong, where, and how."""
+        self.rule, self.place, self.problem = rule, place, problem
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:

@@ -9,7 +9,7 @@ from enum import Enum
 from functools import cached_property
 from typing import ClassVar
 
-from mock_server.core.pictures import Picture
+from mock_server.core.pictures import Assets, Picture
 from mock_server.core.plans import Outcome, Plan
 
 MODEL = "facechain-generation"
@@ -131,8 +131,8 @@ class Terms:
     """How a training goes when nobody says otherwise; ``plan`` is that of a portrait."""
     resources: frozenset[str] = frozenset()
     """Likenesses that need no training, beside the vendor's samples."""
-    find_asset: Callable[[str], Picture | None] | None = None
-    """Finds a picture of ``assets.facechain.test`` by its path; None when no folder of pictures was given."""
+    assets: Assets | None = None
+    """The pictures of ``assets.facechain.test``; None when no folder of pictures was given."""
     accepts_unknown_images: bool = True
     read_form: Callable[[str, bytes], list[Part]] = no_forms
     """Reads a form from its content type and its bytes. Raises ValueError when it is none."""

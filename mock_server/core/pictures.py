@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from posixpath import splitext
 from reprlib import repr as short
 from struct import unpack_from
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 from urllib.parse import unquote, unquote_plus, urlsplit
 
 from contracts import catalogue
@@ -61,6 +61,18 @@ class Problem:
 
     id: str
     problem: str
+
+
+class Assets(Protocol):
+    """A folder of pictures."""
+
+    def find(self, path: str) -> Picture | None:
+        """The picture at ``path``; None when there is none."""
+        ...
+
+    def nearest(self, path: str) -> str | None:
+        """The path that ``path`` was probably meant to be."""
+        ...
 
 
 def picture_from_json(given: object, default: Picture = FINE) -> Picture:

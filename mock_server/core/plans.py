@@ -38,6 +38,8 @@ class Outcome:
     """One entry a picture: None for a good one, else the reason it failed. Empty: all good."""
     details: tuple[tuple[str, str], ...] = ()
     """Fills the blanks of the error's message."""
+    why: tuple[str, str, str] | None = None
+    """The rule that was broken, where, and how, when it fails for what was submitted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,8 @@ def _accept(call: Call, account: Account, submitted: Submission) -> Task:
     flaw = gallery.first_flaw(call, account, list(pictures_of(submitted.content)), MODEL)
     if flaw is not None and call.terms.behaviours["picture-timing"] == "submit":
         raise flaw
+    if flaw is not None:
+        call.trace.explain(flaw.rule, flaw.place, flaw.problem)
     call.strike_down("submit", KINDS)
     _require_slot(call, account)
     if is_queued:
@@ -172,4 +174,4 @@ def spoiled_plan(plan: Plan, flaw: VendorError | None) -> Plan:
 def failure(refused: VendorError) -> Outcome:
     """How a task ends for this reason."""
     details = tuple((name, str(value)) for name, value in refused.details.items())
-    return Outcome("FAILED", refused.reason, details=details)
+    return Outcome("FAILED", refused.reason, details=details, why=(refused.rule, refused.place, refused.problem))

@@ -50,7 +50,7 @@ def scenario_of_key(key: str, *, is_known: bool = False) -> str | None:
         "invalid_api_key",
         rule="mock.scenario",
         place="header Authorization",
-        problem=f"holds a key of the form {KEY_PREFIX}<scenario> with no such scenario; nearest is {KEY_PREFIX}{near}",
+        problem=f"holds a mock's key that names no scenario; nearest is {near}",
     )
 
 
@@ -80,8 +80,12 @@ def carried_by_urls(urls: Iterable[tuple[str, object]]) -> str | None:
     """The scenario that the first host of these places and URLs names. Raises VendorError when there is none such."""
     for place, url in urls:
         word = _word_of_host(url)
-        if word is not None:
-            return _known(word, place)
+        if word is None:
+            continue
+        if catalogue.nearest(word, [ASSETS_HOST, *catalogue.scenarios()]) == ASSETS_HOST:
+            text = f"is a URL of {word}{HOST_SUFFIX}; nearest is {ASSETS_HOST}{HOST_SUFFIX}"
+            raise VendorError("request_invalid", rule="mock.scenario", place=place, problem=text)
+        return _known(word, place)
     return None
 
 

@@ -169,7 +169,7 @@ def _check_model(given: object, model: str) -> None:
             "url_error",
             rule="model.route",
             place="model",
-            problem=f"is {given}, which has a route of its own",
+            problem=f"is {given}, which has a route of its own; this one is of {model}",
         )
     raise VendorError("model_not_exist", rule="model.known", place="model", problem=f"is {shown(given)}; it is {model}")
 

@@ -135,6 +135,8 @@ def _answer(call: Call, task: Task) -> dict[str, Any]:
     if task.ended_ms is not None:
         output["end_time"] = vendor_time(task.ended_ms, millis=call.terms.behaviours["end-time"] == "millis")
     if status == TaskStatus.FAILED:
+        if task.outcome is not None and task.outcome.why is not None:
+            call.trace.explain(*task.outcome.why)
         return {
             "output": {**output, **_failure(task)},
             **_failed_usage(call.terms.behaviours["failed-usage"]),

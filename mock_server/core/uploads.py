@@ -183,7 +183,8 @@ def _require_conditions(document: dict[str, Any], fields: dict[str, str], key: s
         if isinstance(condition, dict):
             ((name, wanted),) = condition.items()
             if sent.get(name) != wanted:
-                raise broken(condition, f"is {told(sent.get(name))}; it is {wanted!r}", f"form {name}")
+                problem = f"is {told(sent[name])}" if name in sent else "is missing"
+                raise broken(condition, f"{problem}; it is {wanted!r}", f"form {name}")
         elif condition[0] == "starts-with" and (len(key.encode()) > MOST_KEY or _CONTROL.search(key)):
             problem = f"is {told(key)}; it is at most {MOST_KEY} bytes, without control characters"
             raise oss.StorageError("InvalidObjectName", "policy.conditions", "form key", problem)

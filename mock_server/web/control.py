@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from itertools import chain
 from typing import Any, NoReturn
 
@@ -20,7 +20,7 @@ from mock_server.core.gateway import SESSION_HEADER, session_of
 from mock_server.core.journal import entry_to_json
 from mock_server.core.ledger import ledger_to_json
 from mock_server.core.model import Account, Job, Task, VendorError
-from mock_server.core.pictures import picture_from_json, picture_to_json
+from mock_server.core.pictures import Picture, picture_from_json, picture_to_json
 from mock_server.core.plans import plan_from_json, plan_to_json
 from mock_server.core.ports import World, clear_tasks, settle_world
 from mock_server.core.scenarios import asked_from_json, asked_to_json
@@ -52,8 +52,8 @@ def _bad_request(error: Exception) -> Response:
     return make_response(jsonify({"error": shortened(text)}), 400)
 
 
-def _content() -> dict[str, Any]:
-    """The JSON object in the body; an empty body counts as an empty one."""
+def _content(*known: str) -> dict[str, Any]:
+    """The JSON object in the body, with no field but those ``known``, if any; an empty body counts as an empty one."""
     if not g.body:
         return {}
     try:
@@ -62,6 +62,9 @@ def _content() -> dict[str, Any]:
         content = None
     if not isinstance(content, dict):
         raise ValueError("the body is not a JSON object")
+    for name in content if known else ():
+        if name not in known:
+            raise ValueError(f"the body has an unknown field {name!r}; {catalogue.hint(name, known)}")
     return content
 
 
@@ -165,7 +168,7 @@ def list_assets() -> dict[str, Any]:
 @control.post("/assets")
 def declare_asset() -> tuple[dict[str, Any], int]:
     """What is to be seen at a URL: ``{"url": "https://cdn.example/me.jpg", "width": 200, "faces": 2}``."""
-    content = _content()
+    content = _content("url", *(each.name for each in fields(Picture)))
     url = content.pop("url", None)
     if not isinstance(url, str) or "://" not in url or len(url) > MOST_URL:
         raise ValueError(f"url is {url!r}; it is the URL that a submission will name")
@@ -187,7 +190,7 @@ def list_resources() -> dict[str, Any]:
 @control.post("/resources")
 def add_resource() -> tuple[dict[str, Any], int]:
     """A likeness that needs no training: ``{"resource_id": "my-likeness"}``."""
-    resource_id = _content().get("resource_id")
+    resource_id = _content("resource_id").get("resource_id")
     if not isinstance(resource_id, str) or not 0 < len(resource_id) <= MOST_URL:
         raise ValueError(f"resource_id is {resource_id!r}; it is the id that a submission will name")
     _world().add_resource(resource_id)
@@ -273,7 +276,7 @@ def show_scenario() -> dict[str, Any]:
 @control.put("/scenario")
 def choose_scenario() -> dict[str, Any]:
     """``{"scenario": "poll-429"}`` for every task of the session from now on; null for none."""
-    content = _content()
+    content = _content("scenario")
     if "scenario" not in content:
         raise ValueError("scenario is missing; it is the name of one, or null")
     name = content["scenario"]

@@ -251,7 +251,7 @@ def test_without_a_url_nobody_watches_and_nothing_is_kept_for_it(vendor: Vendor)
 def test_without_its_package_it_is_said_how_to_get_it(vendor: Vendor) -> None:
     with (
         mock.patch.object(events, "find_spec", return_value=None),
-        pytest.raises(ValueError, match=r"pip install 'facechain-testkit\[events\]'"),
+        pytest.raises(ValueError, match=r"needs the CloudEvents SDK: pip install cloudevents"),
         announcing(simulator_of(vendor), "http://127.0.0.1:9/"),
     ):
         pass

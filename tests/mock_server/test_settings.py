@@ -292,8 +292,8 @@ def test_a_folder_of_pictures_has_to_be_there(tmp_path: Path) -> None:
     for missing in (str(tmp_path / "nowhere"), str(tmp_path / "file")):
         with pytest.raises(ValueError, match="is not a folder"):
             create_simulator(Settings(assets=missing))
-    assert create_simulator(Settings(assets=str(tmp_path))).terms.find_asset is not None
-    assert create_simulator(Settings()).terms.find_asset is None
+    assert create_simulator(Settings(assets=str(tmp_path))).terms.assets is not None
+    assert create_simulator(Settings()).terms.assets is None
 
 
 def test_the_choices_reach_the_vendor(tmp_path: Path) -> None:

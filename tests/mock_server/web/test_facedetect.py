@@ -66,9 +66,11 @@ def test_a_photo_is_judged_by_the_limits_of_detection(vendor: Vendor, properties
     assert detected(vendor, asset(angle=0, **properties)) == [expected]
 
 
-def test_a_photo_that_is_turned_away_is_no_matter_for_detection(vendor: Vendor) -> None:
-    """The page asks for a frontal face and gives no angle, as it does for portraits."""
-    assert detected(vendor, asset(angle=90)) == [FINE]
+@pytest.mark.parametrize(("angle", "is_face"), [(0, True), (15, True), (16, False), (90, False)])
+def test_a_face_may_be_turned_as_far_as_for_portraits(vendor: Vendor, angle: int, is_face: bool) -> None:
+    """The page asks for a frontal face and gives no number."""
+    reason = "" if is_face else catalogue.picture_problems()["angle"].reason
+    assert detected(vendor, asset(angle=angle)) == [(is_face, reason)]
 
 
 def test_a_photo_may_pass_detection_and_be_too_large_for_a_portrait(vendor: Vendor) -> None:
