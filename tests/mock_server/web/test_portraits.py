@@ -175,7 +175,8 @@ def preset(**parameters: object) -> dict[str, Any]:
         (
             {**PRESET, "model": "facechain-finetune"},
             "url_error",
-            "model.route at model: is facechain-finetune, which has a route of its own; this one is of facechain-generation (observed)",
+            "model.route at model: is facechain-finetune, which has a route of its own; "
+            "this one is of facechain-generation (observed)",
         ),
         (
             {**PRESET, "model": ["人"]},
