@@ -7,10 +7,12 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
 MOST_NAMED = 40
+MOST_COMPARED = 1_000
 REQUESTS = ("portrait-request", "detection-request", "job-request")
 """The messages that a client sends as JSON."""
 
@@ -282,7 +284,7 @@ def chosen(choices: Mapping[str, str]) -> dict[str, str]:
 
 def nearest(word: str, words: Iterable[str]) -> str | None:
     """The one of ``words`` that ``word`` was probably meant to be."""
-    return next(iter(difflib.get_close_matches(word[:80], list(words), n=1)), None)
+    return next(iter(difflib.get_close_matches(word[:80], islice(words, MOST_COMPARED), n=1)), None)
 
 
 def hint(word: object, words: Iterable[str]) -> str:

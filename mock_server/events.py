@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
@@ -38,10 +39,13 @@ def announcing(simulator: Simulator, url: str | None, complain: Callable[[str], 
     require_events_sdk()
     is_over = threading.Event()
 
+    told = complain or _complain
+
     def watch() -> None:
         while not is_over.wait(LOOK_S):
-            post_events(simulator, url, complain or _complain)
-        post_events(simulator, url, complain or _complain)  # what ended since the last look
+            post_events(simulator, url, told, is_over)
+        until_s = time.monotonic() + FAREWELL_S
+        post_events(simulator, url, told, until_s=until_s)  # what ended since the last look
 
     thread = threading.Thread(target=watch, name="facechain-events", daemon=True)
     thread.start()
@@ -49,7 +53,7 @@ def announcing(simulator: Simulator, url: str | None, complain: Callable[[str], 
         yield
     finally:
         is_over.set()
-        thread.join(FAREWELL_S)
+        thread.join(2 * FAREWELL_S)
 
 
 def _complain(text: str) -> None:
@@ -57,18 +61,30 @@ def _complain(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def post_events(simulator: Simulator, url: str, complain: Callable[[str], None]) -> None:
-    """Post an event for each task that has ended since the last look."""
+def post_events(
+    simulator: Simulator,
+    url: str,
+    complain: Callable[[str], None],
+    is_over: threading.Event | None = None,
+    until_s: float = float("inf"),
+) -> None:
+    """Post an event for each task that has ended since the last look, until ``is_over``, or that time has come."""
     now_ms = simulator.clock.now_ms()
     for world in simulator.worlds.all():
         for task in newly_ended(world, now_ms):
+            if time.monotonic() >= until_s:
+                complain(f"facechain-mock: the event of task {task.id}, and any after it, came too late to be posted")
+                return
             _post(task, url, complain)
+            if is_over is not None and is_over.is_set():
+                return
 
 
 def _post(task: Task, url: str, complain: Callable[[str], None]) -> None:
     import requests
     from cloudevents.core.bindings.http import to_structured_event
     from cloudevents.core.v1.event import CloudEvent
+    from requests.adapters import HTTPAdapter
 
     ended = datetime.fromtimestamp((task.ended_ms or 0) / 1000, timezone.utc)
     attributes = {
@@ -79,13 +95,14 @@ def _post(task: Task, url: str, complain: Callable[[str], None]) -> None:
         "datacontenttype": "application/json;charset=utf-8",
     }
     message = to_structured_event(CloudEvent(attributes, event_data(task)))
+    request = requests.Request("POST", url, headers=dict(message.headers), data=message.body).prepare()
+    adapter = HTTPAdapter()  # a session would read the body of a redirect, however long, and parse where it leads
     try:
-        with requests.Session() as session:
-            session.trust_env = False
-            answer = session.post(
-                url, data=message.body, headers=message.headers, timeout=PATIENCE_S, allow_redirects=False, stream=True
-            )  # its body, perhaps an endless one, is not read
+        answer = adapter.send(request, stream=True, timeout=PATIENCE_S)
+        answer.close()
         if not 200 <= answer.status_code < 300:
             complain(f"facechain-mock: the event of task {task.id} was answered with {answer.status_code}")
     except requests.RequestException as error:
         complain(f"facechain-mock: the event of task {task.id} did not get through: {error}")
+    finally:
+        adapter.close()

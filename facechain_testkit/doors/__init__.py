@@ -50,7 +50,9 @@ def plain_request(method: str, url: str, headers: Iterable[tuple[str, str | byte
     named = {"host": host}
     for name, value in headers:
         named[name.lower()] = value if isinstance(value, str) else value.decode("latin-1")
-    return Request(method=method.upper(), path=path, query=query, headers=named, body=body, origin=origin)
+    return Request(
+        method=method.upper(), path=path, query=query, headers=named, body=body, origin=origin, is_inside=True
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -58,7 +60,8 @@ def _parts(url: str) -> tuple[str, str, str, str]:
     """Path, query, origin and host of a URL."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
-    return unquote(parts.path or "/", errors="replace"), parts.query, f"{parts.scheme}://{host}", host
+    path = "/" + unquote(parts.path, errors="replace").lstrip("/")
+    return path, parts.query, f"{parts.scheme}://{host}", host
 
 
 def reply_headers(reply: Reply) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from mock_server.core import lifecycle
@@ -14,18 +15,21 @@ SOURCE = "acs.dashscope"
 _TOLD = frozenset({TaskStatus.SUCCEEDED.value, TaskStatus.FAILED.value})
 
 
-def newly_ended(world: World, now_ms: int) -> list[Task]:
-    """The tasks to be told of, each given once, whoever asks."""
+def newly_ended(world: World, now_ms: int) -> Iterator[Task]:
+    """The tasks to be told of, each claimed when it is given, and given once, whoever asks."""
 
-    def claim(account: Account) -> list[Task]:
-        for task in account.unannounced.values():
+    def claim(account: Account) -> Task | None:
+        for task in list(account.unannounced.values()):
             lifecycle.settle_one(account.lane(task), task, now_ms)
-        ended = [task for task in account.unannounced.values() if task.ended_ms is not None]
-        for task in ended:
-            del account.unannounced[task.id]
-        return [task for task in ended if task.status in _TOLD]
+            if task.ended_ms is not None:
+                del account.unannounced[task.id]
+                if task.status in _TOLD:
+                    return task
+        return None
 
-    return [task for account in world.accounts() for task in world.change(account, claim)]
+    for account in world.accounts():
+        while (task := world.change(account, claim)) is not None:
+            yield task
 
 
 def event_data(task: Task) -> dict[str, Any]:

@@ -26,6 +26,7 @@ _UNDETECTABLE = frozenset(
 
 
 MOST_EXPLAINED = 9
+MOST_IMAGES = 1_000
 _UNSEEN = frozenset({"picture.download", "upload.expiry"})
 """Such a picture was not looked at; for another model, or uploaded anew, it may do."""
 
@@ -44,6 +45,9 @@ def detect(call: Call) -> dict[str, Any]:
         submission.require_good_standing(call, submitted, DETECTION_MODEL)
         call.strike_down("submit", KINDS)
         images = submitted.content["input"]["images"]
+        if len(images) > MOST_IMAGES:
+            problem = f"holds {len(images)} pictures; the mock looks at {MOST_IMAGES} at once"
+            raise VendorError("parameters_invalid", rule="mock.images", place="input.images", problem=problem)
         listed = [Shown(f"input.images.{index}", url, "detection") for index, url in enumerate(images)]
         gallery.require_resolving(call, listed)
         flaws = [gallery.flaw(call, account, picture, DETECTION_MODEL) for picture in listed]

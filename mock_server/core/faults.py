@@ -374,7 +374,7 @@ def _require_chance(fault: Fault) -> None:
 
 
 _ROUTES_OF = {
-    "before": tuple(route for route in ROUTES if route not in ("fetch_picture", "fetch_file", "upload_object")),
+    "before": tuple(route for route in ROUTES if route not in ("fetch_picture", "fetch_file")),
     "submit": ("submit_portrait", "detect_faces", "create_job", "upload_files"),
     "accepted": ("submit_portrait", "create_job"),
     "poll": ("query_task", "get_job"),

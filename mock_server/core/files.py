@@ -31,7 +31,7 @@ def upload(call: Call) -> dict[str, Any]:
     if purpose is not None and purpose not in PURPOSES:
         problem = f"is {shown(purpose)}; it is one of {', '.join(PURPOSES)}"
         raise VendorError("purpose_invalid", rule="files.purpose", place="form purpose", problem=problem)
-    given = [part for part in parts if part.name == "files" and part.filename is not None]
+    given = [part for part in parts if part.name == "files" and part.filename]
     if not given:
         raise VendorError(
             "parameters_invalid", rule="files.form", place="form files", problem="has no file; send at least one"
@@ -92,7 +92,7 @@ def _quota(call: Call) -> dict[str, int]:
 
 
 def _refused(account: Account, quota: dict[str, int], part: Part) -> VendorError | None:
-    most, space = quota.get("files", quota.get("most", 0)), quota["bytes"]
+    most, space = quota["files"], quota["bytes"]
     if len(account.files) >= most:
         problem = f"{most} files are kept already; delete some"
         return VendorError(
@@ -145,14 +145,14 @@ def list_files(call: Call) -> dict[str, Any]:
 
 
 def get(call: Call, file_id: str) -> dict[str, Any]:
-    """``GET /api/v1/files/{file_id}``. Raises VendorError (404) when the account has no such file."""
+    """``GET /api/v1/files/{file_id}``. Raises VendorError (400) when the account has no such file."""
     file = call.change(lambda account: _known(account, file_id))
     purpose = {} if file.purpose is None else {"purpose": file.purpose}
     return {"data": {**_shown(call, file), **purpose}, "request_id": call.request_id}
 
 
 def delete(call: Call, file_id: str) -> dict[str, Any]:
-    """``DELETE /api/v1/files/{file_id}``. Raises VendorError (404) when the account has no such file."""
+    """``DELETE /api/v1/files/{file_id}``. Raises VendorError (400) when the account has no such file."""
 
     def step(account: Account) -> None:
         del account.files[_known(account, file_id).id]

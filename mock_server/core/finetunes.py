@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import random
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs
@@ -16,17 +15,17 @@ from mock_server.core.gallery import Shown
 from mock_server.core.gateway import Call, count, shown, worded
 from mock_server.core.model import TRAINING_MODEL, Account, Job, Lane, Reply, TaskStatus, VendorError
 from mock_server.core.pictures import FINE
-from mock_server.core.plans import Outcome, Plan
 from mock_server.core.portraits import spoiled_plan
 from mock_server.core.scenarios import Asked, plan_of
 from mock_server.core.submission import Submission
 from mock_server.core.tasks import page_asked, scenarios_met, vendor_time, whole
 
-CANCELING_MS = 1_000
-"""How long a job that was running takes to stop."""
-
+_ODD = 40_503
 _ATTEMPTS = 32
 """So many ids of a minute are tried before those of the next one."""
+
+MOST_JOB_BYTES = 65_536
+"""A training is kept for ever, with all that was said of it."""
 
 _LIVE = frozenset({"PENDING", "QUEUING", "RUNNING", "CANCELING"})
 
@@ -50,6 +49,9 @@ def create(call: Call) -> dict[str, Any]:
 def _accept(call: Call, account: Account, submitted: Submission) -> Job:
     if submitted.refused is not None:
         raise submitted.refused.again()
+    if len(json.dumps(submitted.content)) > MOST_JOB_BYTES:
+        problem = f"is larger than {MOST_JOB_BYTES} bytes, which is all that the mock keeps of a training"
+        raise VendorError("too_large", rule="mock.job-size", place="body", problem=problem)
     asked, is_queued = submission.require_good_standing(call, submitted, TRAINING_MODEL)
     files = tuple(submitted.content["training_file_ids"])
     flaw = _first_flaw(call, account, files)
@@ -131,14 +133,16 @@ def _require_quota(lane: Lane) -> None:
 
 
 def _new_id(call: Call, lane: Lane) -> str:
-    """``ft-yyyyMMddHHmm-xxxx``, in the vendor's zone; a minute that is crowded lends from the next."""
-    chance = random.Random(call.world.new_id())
+    """``ft-yyyyMMddHHmm-xxxx``, in the vendor's zone; a minute that is crowded lends from the next.
+
+    65,536 trainings in a row, of whatever accounts, have four different digits each.
+    """
 
     def tried() -> Iterator[str]:
         for attempt in itertools.count():
             minute = vendor_time(call.now_ms + attempt // _ATTEMPTS * 60_000, millis=False)[:16]
             digits = "".join(digit for digit in minute if digit.isdigit())
-            yield f"ft-{digits}-{chance.getrandbits(16):04x}"
+            yield f"ft-{digits}-{call.world.new_number() * _ODD % 65_536:04x}"
 
     return next(job_id for job_id in tried() if job_id not in lane.tasks)
 
@@ -208,8 +212,6 @@ def cancel(call: Call, job_id: str) -> dict[str, Any]:
             problem = f"the job is {_status(job)}; only one that has not ended can be cancelled"
             raise VendorError("operation_unsupported", rule="job.cancel", place="path job_id", problem=problem)
         job.canceled_ms = call.now_ms
-        until_ms = call.now_ms - job.scheduled_ms + CANCELING_MS
-        job.plan = Plan(pending_ms=0, running_ms=until_ms, outcome=Outcome("CANCELED"))
 
     call.change(step)
     return {"request_id": call.request_id, "output": {"status": "success"}}

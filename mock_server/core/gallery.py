@@ -17,6 +17,7 @@ from mock_server.core.pictures import FINE, Picture
 from mock_server.core.scenarios import ASSETS_HOST, HOST_SUFFIX
 
 OSS_SCHEME = "oss://"
+MOST_HINTS = 5
 RESOLVE_HEADER = "x-dashscope-ossresourceresolve"
 Limits = Literal["user_photo", "template", "detection"]
 
@@ -100,17 +101,22 @@ def _find(call: Call, account: Account, picture: Shown, model: str) -> Picture:
         path = unquote(parts.path).removeprefix("/")
         found = assets.find(path)
         if found is None:
-            near = assets.nearest(path)
+            near = assets.nearest(path) if _is_among_the_first(call) else None
             hint = f"; nearest is {near!r}" if near else ""
             problem = f"{shown(path)} is not in the folder of pictures that --assets names{hint}"
             raise VendorError("media_unreachable", rule="picture.download", place=picture.place, problem=problem)
         return found
     if not host.endswith(HOST_SUFFIX) and not call.terms.accepts_unknown_images:
-        near = catalogue.nearest(url, call.world.assets())
+        near = catalogue.nearest(url, call.world.assets()) if _is_among_the_first(call) else None
         hint = f"; nearest is {near!r}" if near else ""
         problem = f"{shown(url)} is a picture that nobody declared, and --unknown-images refuse is chosen{hint}"
         raise VendorError("invalid_url", rule="picture.known", place=picture.place, problem=problem)
     return FINE
+
+
+def _is_among_the_first(call: Call) -> bool:
+    """Whether there is time to look for what was meant: of a long list nobody reads more."""
+    return len(call.trace.pictures) <= MOST_HINTS
 
 
 def _uploaded(call: Call, account: Account, picture: Shown, model: str) -> Picture:

@@ -17,6 +17,8 @@ MOST_BYTES = 16 * 1_048_576
 MOST_BODY_BYTES = 2_048
 MOST_TEXT = 1_000
 MOST_PICTURES = 100
+FORMS = frozenset({"upload_files", "upload_object"})
+"""These take forms, and what comes to them in another shape may hold secrets all the same."""
 
 KEPT_HEADERS = (
     "accept",
@@ -265,7 +267,9 @@ def _entry(trace: Trace, request: Request, reply: Reply, done_ms: int) -> Entry:
     path, query = kept(request.path), kept(request.query) if request.query else ""
     headers, header_bytes = _kept_headers(authorization, trace.key_id, tuple(map(request.headers.get, KEPT_HEADERS)))
     body = b""
-    if request.body and not is_form(request):  # of a form just the size: it holds files, and the keys to upload them
+    if request.body and not (
+        is_form(request) or trace.operation in FORMS
+    ):  # of a form just the size: it holds files, and the keys to upload them
         text = request.body[: 2 * MOST_BODY_BYTES].decode("utf-8", "replace")
         body = kept(text, MOST_BODY_BYTES).encode()
     return Entry(
@@ -279,5 +283,11 @@ def _entry(trace: Trace, request: Request, reply: Reply, done_ms: int) -> Entry:
         status=reply.status,
         done_ms=done_ms,
         wire=reply.wire.kind or "latency" if reply.wire else "",
-        size=600 + len(path) + len(query) + len(body) + header_bytes + len(trace.problem),
+        size=600
+        + len(path)
+        + len(query)
+        + len(body)
+        + header_bytes
+        + len(trace.problem)
+        + 75 * (len(trace.pictures) + len(trace.refused) + len(trace.shown_ended)),
     )

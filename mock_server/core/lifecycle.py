@@ -11,6 +11,9 @@ FOREVER_MS = 1 << 62
 SLACK_MS = 1_000
 """So far apart may be the times of calls that cross; more, and somebody moved the clock back."""
 
+CANCELING_MS = 1_000
+"""How long a training that was running takes to stop."""
+
 PATIENCE = 2
 """So many queries of waiting tasks pass before a task by polls that nobody queries goes on by theirs."""
 TIMED_OUT = Outcome("FAILED", "internal_timeout")
@@ -135,6 +138,8 @@ def _deadline_ms(task: Task) -> int:
 
 def _outcome(task: Task) -> Outcome:
     """The planned outcome; a task whose every picture fails has failed."""
+    if task.canceled_ms is not None:
+        return CANCELED
     planned = task.plan.outcome
     failures = [error for error in planned.images[: task.n] if error is not None]
     return Outcome("FAILED", failures[0]) if failures and len(failures) == task.n else planned
@@ -153,6 +158,8 @@ def _start_ms(task: Task, free_ms: int, now_ms: int) -> int | None:
 def _end_ms(task: Task, scheduled_ms: int, now_ms: int) -> int | None:
     """When the task ends, or None while that waits for a poll or a release."""
     plan = task.plan
+    if task.canceled_ms is not None:
+        return task.canceled_ms + CANCELING_MS
     if plan.progression == "polls":
         return now_ms if task.polls > plan.pending + plan.running else None
     end_ms = scheduled_ms + plan.running_ms

@@ -46,7 +46,9 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     origin: str = "http://localhost"
-    """Scheme and host the client used, which result links follow."""
+    """Scheme and host the client used, which links follow."""
+    is_inside: bool = False
+    """Whether it never left the client's process, so that the vendor's own hosts lead here as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +188,8 @@ class Task:
     """How many queries in a row were of tasks that wait for this one."""
     released_ms: int | None = None
     replanned_ms: int = 0
+    canceled_ms: int | None = None
+    """When a training that was running was told to stop; it is CANCELING until it has."""
     scheduled_ms: int | None = None
     ended_ms: int | None = None
     outcome: Outcome | None = None
@@ -229,8 +233,6 @@ class Job(Task):
     validation_files: tuple[str, ...] = ()
     waits: bool = False
     """Whether another job held the slot when it was created: it is QUEUING until it runs."""
-    canceled_ms: int | None = None
-    """When a job that was running was told to stop; it is CANCELING until it has."""
 
     @property
     def output(self) -> str:

@@ -93,7 +93,7 @@ _EXPIRED = _Refusal(403, "Request has expired.", "0002-00000069")
 
 def link(call: Call, task: Task, number: int) -> str:
     """The signed link to picture ``number`` (from 1) of an ended task; the same each time it is asked for."""
-    base = _bucket_url(call.terms.public_base_url or call.request.origin, RESULT_BUCKET)
+    base = _base(call, RESULT_BUCKET)
     return _link(call.terms.seed, base, call.key.account, call.session, task.id, number, task.ended_ms or 0)
 
 
@@ -105,7 +105,7 @@ def _link(seed: int, base: str, account: str, session: str, task_id: str, number
 
 def file_link(call: Call, file: File) -> str:
     """The signed link to one of the account's files, good for 24 hours from this call."""
-    base = _bucket_url(call.terms.public_base_url or call.request.origin, FILE_BUCKET)
+    base = _base(call, FILE_BUCKET)
     key = f"api-fs/{call.key.account}/{file.key_id}/{file.id}/{file.name}"
     signed = _signed(call.terms.seed, call.session, FILE_BUCKET, key, call.now_ms + FILE_LINK_MS)
     return f"{base}/{quote(key)}{signed}&security-token=mock"
@@ -114,7 +114,7 @@ def file_link(call: Call, file: File) -> str:
 def upload_url(call: Call) -> str:
     """Where temporary uploads are posted to."""
     session = f"?x-mock-session={call.session}" if call.session else ""
-    return _bucket_url(call.terms.public_base_url or call.request.origin, FILE_BUCKET) + session
+    return _base(call, FILE_BUCKET) + session
 
 
 def _signed(seed: int, session: str, bucket: str, key: str, until_ms: int) -> str:
@@ -238,10 +238,15 @@ def _host(bucket: str) -> str:
     return next(host for host, name in HOSTS.items() if name == bucket)
 
 
+def _base(call: Call, bucket: str) -> str:
+    """Where the bucket lies for this client. The vendor's own hosts are named only to one that cannot reach them."""
+    request = call.request
+    return _bucket_url(call.terms.public_base_url or request.origin, bucket, request.is_inside)
+
+
 @lru_cache(maxsize=256)
-def _bucket_url(origin: str, bucket: str) -> str:
-    """Where the bucket lies for a client that came by ``origin``."""
-    return f"https://{_host(bucket)}" if _VENDOR_ORIGIN.fullmatch(origin) else f"{origin}/{bucket}"
+def _bucket_url(origin: str, bucket: str, is_inside: bool) -> str:
+    return f"https://{_host(bucket)}" if is_inside and _VENDOR_ORIGIN.fullmatch(origin) else f"{origin}/{bucket}"
 
 
 def _sign(seed: int, bucket: str, key: str, expires: str) -> str:

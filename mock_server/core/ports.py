@@ -76,6 +76,10 @@ class World(Protocol):
 
     def clear_plans(self) -> None: ...
 
+    def new_number(self) -> int:
+        """One more than the last one, from 1."""
+        ...
+
     def new_id(self) -> str:
         """A fresh id in the form of a random UUID, from the session's own seed."""
         ...

@@ -24,6 +24,9 @@ MOST_DECLARED = 10_000
 MOST_CONTENT_BYTES = 64 * 1_048_576
 """So much is kept of the contents of files, of all sessions together; beyond that the oldest are forgotten."""
 
+EACH_CONTENT_BYTES = 500
+"""What keeping a content takes beside its bytes."""
+
 
 class Contents:
     """The contents of files, by any name, ``MOST_CONTENT_BYTES`` at most."""
@@ -36,8 +39,10 @@ class Contents:
     def keep(self, world: MemoryWorld, name: str, content: bytes) -> None:
         with self._lock:
             self._drop((world, name))
+            if world.is_forgotten:
+                return
             self._kept[world, name] = content
-            self._bytes += len(content)
+            self._bytes += len(content) + EACH_CONTENT_BYTES
             while self._bytes > MOST_CONTENT_BYTES:
                 self._drop(next(iter(self._kept)))
 
@@ -45,14 +50,21 @@ class Contents:
         with self._lock:
             return self._kept.get((world, name))
 
-    def drop(self, world: MemoryWorld, name: str | None = None) -> None:
-        """Forget one content, or all of the world's."""
+    def drop(self, world: MemoryWorld, name: str) -> None:
         with self._lock:
-            for key in [key for key in self._kept if key[0] is world and name in (None, key[1])]:
+            self._drop((world, name))
+
+    def forget(self, world: MemoryWorld) -> None:
+        """Drop all that is the world's, and keep nothing of it any more."""
+        with self._lock:
+            world.is_forgotten = True
+            for key in [key for key in self._kept if key[0] is world]:
                 self._drop(key)
 
     def _drop(self, key: tuple[MemoryWorld, str]) -> None:
-        self._bytes -= len(self._kept.pop(key, b""))
+        content = self._kept.pop(key, None)
+        if content is not None:
+            self._bytes -= len(content) + EACH_CONTENT_BYTES
 
 
 class MemoryWorld:
@@ -65,6 +77,8 @@ class MemoryWorld:
         scenario: str | None = None,
         contents: Contents | None = None,
     ) -> None:
+        self.is_forgotten = False
+        self._numbers = 0
         self._contents = contents or Contents()
         self._assets: dict[str, Picture] = {}
         self._resources: dict[str, None] = {}
@@ -162,6 +176,11 @@ class MemoryWorld:
     def drop(self, name: str) -> None:
         self._contents.drop(self, name)
 
+    def new_number(self) -> int:
+        with self._lock:
+            self._numbers += 1
+            return self._numbers
+
     def new_id(self) -> str:
         bits = self._random.getrandbits(128)
         text = f"{bits:032x}"
@@ -214,7 +233,7 @@ class MemoryWorlds:
     def _forget(self, session: str) -> None:
         world = self._worlds.pop(session, None)
         if world is not None:
-            self._contents.drop(world)
+            self._contents.forget(world)
 
     def all(self) -> list[MemoryWorld]:
         with self._lock:

@@ -17,7 +17,7 @@ from mock_server.core import lifecycle
 from mock_server.core.faults import fault_from_json, fault_to_json
 from mock_server.core.findings import findings
 from mock_server.core.gateway import SESSION_HEADER, session_of
-from mock_server.core.journal import entry_to_json
+from mock_server.core.journal import entry_to_json, without_secrets
 from mock_server.core.ledger import ledger_to_json
 from mock_server.core.model import Account, Job, Task, VendorError
 from mock_server.core.pictures import Picture, picture_from_json, picture_to_json
@@ -172,8 +172,9 @@ def declare_asset() -> tuple[dict[str, Any], int]:
     url = content.pop("url", None)
     if not isinstance(url, str) or "://" not in url or len(url) > MOST_URL:
         raise ValueError(f"url is {url!r}; it is the URL that a submission will name")
-    _world().declare(url, picture_from_json(content))
-    return list_assets(), 201
+    picture = picture_from_json(content)
+    _world().declare(url, picture)
+    return {"url": url, **picture_to_json(picture)}, 201
 
 
 @control.delete("/assets")
@@ -194,7 +195,7 @@ def add_resource() -> tuple[dict[str, Any], int]:
     if not isinstance(resource_id, str) or not 0 < len(resource_id) <= MOST_URL:
         raise ValueError(f"resource_id is {resource_id!r}; it is the id that a submission will name")
     _world().add_resource(resource_id)
-    return list_resources(), 201
+    return {"resource_id": resource_id}, 201
 
 
 @control.delete("/resources")
@@ -419,7 +420,10 @@ def _shown(account: str, task: Task, requests: list[int]) -> dict[str, Any]:
     _world().change(account, lambda owner: lifecycle.settle_one(owner.lane(task), task, now_ms))
     moments = {"submitted": task.submitted_ms, "scheduled": task.scheduled_ms, "ended": task.ended_ms}
     if isinstance(task, Job):
-        own: dict[str, Any] = {"training_file_ids": list(task.files), "finetuned_output": task.output}
+        own: dict[str, Any] = {
+            "training_file_ids": [without_secrets(name) for name in task.files],
+            "finetuned_output": task.output,
+        }
     else:
         own = {"style": task.style, "n": task.n, "delivered": task.delivered}
     return {

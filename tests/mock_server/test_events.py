@@ -321,11 +321,20 @@ def _wait(may_go: threading.Event) -> None:
     may_go.wait(DEADLINE_S)
 
 
-def test_an_answer_without_end_is_not_read(telling: Vendor, receiver: Receiver) -> None:
+@pytest.mark.parametrize("place", ["http://[bad", "//", "http://127.0.0.1:0/", "\\"])
+def test_a_redirect_to_nowhere_stops_no_event(telling: Vendor, receiver: Receiver, place: str) -> None:
+    receiver.answer = lambda handler: answer_with(handler, 302, Location=place)
+    tasks = [telling.submitted(plan=IMMEDIATE) for _ in range(2)]
+    assert len(look(telling, receiver)) == 2
+    assert receiver.told == tasks
+
+
+@pytest.mark.parametrize("status", [200, 302])
+def test_an_answer_without_end_is_not_read(telling: Vendor, receiver: Receiver, status: int) -> None:
     has_left = threading.Event()
 
     def pour(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(200)
+        handler.send_response(status)
         handler.end_headers()
         try:
             while True:
@@ -335,7 +344,7 @@ def test_an_answer_without_end_is_not_read(telling: Vendor, receiver: Receiver) 
 
     receiver.answer = pour
     telling.submitted(plan=IMMEDIATE)
-    assert look(telling, receiver) == []
+    assert len(look(telling, receiver)) == (status == 302)
     assert has_left.wait(DEADLINE_S)
 
 

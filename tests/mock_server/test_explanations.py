@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mock_server.core.finetunes import CANCELING_MS
+from mock_server.core.lifecycle import CANCELING_MS
 from tests.conftest import GOOD, Vendor
 
 DETECT = "/api/v1/services/vision/facedetection/detect"

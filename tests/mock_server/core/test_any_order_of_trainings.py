@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 )
 
 from contracts import catalogue
-from mock_server.core.finetunes import CANCELING_MS
+from mock_server.core.lifecycle import CANCELING_MS
 from mock_server.core.model import TRAINING_MODEL
 from tests.conftest import START_MS, Vendor
 from tests.likenesses import NO_FACE, PHOTO, cancel_job, delete_job, get_job, jobs, likeness, portrait, rule_of, train

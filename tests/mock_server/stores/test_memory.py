@@ -123,6 +123,7 @@ def test_contents_are_kept_up_to_a_bound_and_belong_to_one_session(
     worlds: MemoryWorlds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "MOST_CONTENT_BYTES", 10)
+    monkeypatch.setattr(memory, "EACH_CONTENT_BYTES", 0)
     one, other = worlds.open(""), worlds.open("other")
     one.keep("a", b"12345")
     other.keep("a", b"1234")
@@ -134,10 +135,21 @@ def test_contents_are_kept_up_to_a_bound_and_belong_to_one_session(
     one.drop("b")
     worlds.clear("")
     assert (one.kept("a"), one.kept("b")) == (None, None)
+    one.keep("late", b"1")  # by a request that was under way when the session was cleared
+    assert one.kept("late") is None
+
+
+def test_many_empty_contents_take_room_too(worlds: MemoryWorlds, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "MOST_CONTENT_BYTES", 2 * memory.EACH_CONTENT_BYTES)
+    world = worlds.open("")
+    for name in "abc":
+        world.keep(name, b"")
+    assert [world.kept(name) for name in "abc"] == [None, b"", b""]
 
 
 def test_more_than_there_is_room_for_is_not_kept(worlds: MemoryWorlds, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "MOST_CONTENT_BYTES", 10)
+    monkeypatch.setattr(memory, "EACH_CONTENT_BYTES", 0)
     world = worlds.open("")
     world.keep("small", b"1")
     world.keep("large", b"12345678901")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from contracts import catalogue
+from mock_server.core.facedetect import MOST_IMAGES
 from mock_server.core.journal import MOST_PICTURES
 from mock_server.core.model import DETECTION_MODEL, MODEL, TRAINING_MODEL
 from tests.conftest import SUBMIT, Vendor
@@ -104,11 +105,17 @@ def test_a_photo_that_is_given_twice_is_answered_twice(vendor: Vendor) -> None:
     assert detected(vendor, *[NO_FACE] * 3, *[PHOTO] * 2) == [(False, "no face detected")] * 3 + [FINE] * 2
 
 
-@pytest.mark.parametrize("number", [MOST_PICTURES - 1, MOST_PICTURES, MOST_PICTURES + 1, 5_000])
+@pytest.mark.parametrize("number", [MOST_PICTURES - 1, MOST_PICTURES, MOST_PICTURES + 1, MOST_IMAGES])
 def test_a_list_may_be_long(vendor: Vendor, number: int) -> None:
     """No most number is documented; the journal remembers the first ones alone."""
     photos = [NO_FACE if index % 3 == 0 else f"{PHOTO}?{index}" for index in range(number)]
     assert [is_face for is_face, _ in detected(vendor, *photos)] == [index % 3 != 0 for index in range(number)]
+
+
+def test_a_list_may_not_be_endless(vendor: Vendor) -> None:
+    answer = detect(vendor, *[PHOTO] * (MOST_IMAGES + 1))
+    assert (answer.status_code, answer.get_json()["code"]) == (400, "InvalidParameter")
+    assert answer.headers["X-Mock-Reason"].startswith("mock.images at input.images: holds 1001 pictures")
 
 
 def test_detection_costs_nothing_and_makes_no_task(vendor: Vendor) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -14,9 +13,11 @@ import pytest
 from werkzeug.test import TestResponse
 
 from contracts import catalogue
-from mock_server.core.finetunes import CANCELING_MS
+from mock_server.core.finetunes import MOST_JOB_BYTES
+from mock_server.core.lifecycle import CANCELING_MS
 from mock_server.core.model import DETECTION_MODEL, MODEL, TRAINING_MODEL
 from mock_server.core.portraits import SAMPLE_RESOURCES
+from mock_server.stores.memory import MemoryWorld
 from tests.conftest import GOOD, HELD, HELD_PENDING, IMMEDIATE, TASKS, Vendor
 from tests.likenesses import (
     JOBS,
@@ -179,16 +180,23 @@ def test_an_id_tells_the_minute_of_its_creation_in_utc_plus_8(
 def test_ids_are_unique_and_a_crowded_minute_lends_from_the_next(
     unlimited: Vendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Unlucky:
-        def __init__(self, _seed: str) -> None:
-            pass
-
-        def getrandbits(self, _bits: int) -> int:
-            return 7
-
-    monkeypatch.setattr(random, "Random", Unlucky)
+    monkeypatch.setattr(MemoryWorld, "new_number", lambda _: 1)
     ids = [trained(unlimited) for _ in range(3)]
-    assert ids == ["ft-202601151030-0007", "ft-202601151031-0007", "ft-202601151032-0007"]
+    assert ids == ["ft-202601151030-9e37", "ft-202601151031-9e37", "ft-202601151032-9e37"]
+
+
+def test_no_two_accounts_have_a_job_of_the_same_id(unlimited: Vendor) -> None:
+    ids = [trained(unlimited, key=f"sk-{number}") for number in range(1_500)]
+    assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize(("extra", "status"), [(0, 200), (1, 400)])
+def test_what_is_said_of_a_training_is_bounded(vendor: Vendor, extra: int, status: int) -> None:
+    body: dict[str, Any] = {**training(PHOTO), "hyper_parameters": {"x": ""}}
+    body["hyper_parameters"]["x"] = "y" * (MOST_JOB_BYTES - len(json.dumps(body)) + extra)
+    answer = vendor.vendor_call("POST", JOBS, headers={"X-DashScope-Async": None}, json=body)
+    assert answer.status_code == status
+    assert answer.headers.get("X-Mock-Reason", "").startswith("mock.job-size at body: " if extra else "")
 
 
 def test_two_hundred_jobs_of_a_minute_have_two_hundred_ids(unlimited: Vendor) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 from unittest import mock
 
 import pytest
-from flask import Flask, Response
+from flask import Flask
 from werkzeug.test import TestResponse
 
 from mock_server.app import create_app
@@ -17,7 +18,7 @@ from mock_server.core.simulator import Simulator
 from mock_server.settings import Settings
 from mock_server.web.front import VendorApp
 from mock_server.web.line import LINE, PoliteLine
-from tests.conftest import SUBMIT, TASKS, Vendor, both_ways_compared
+from tests.conftest import SUBMIT, TASKS, Vendor, _sent, both_ways_compared
 
 UNCOMPARED = {LINE: PoliteLine()}
 """What has a request go one way only."""
@@ -25,7 +26,6 @@ UNCOMPARED = {LINE: PoliteLine()}
 BUSY: dict[str, Callable[[Vendor], TestResponse]] = {
     "a query": lambda vendor: vendor.query("1111"),
     "a query with a slash": lambda vendor: vendor.query("1111/"),
-    "a query by HEAD": lambda vendor: vendor.vendor_call("HEAD", f"{TASKS}/1111"),
     "a query of odd characters": lambda vendor: vendor.query("%E4%BD%A0%00%FF%2F..%2F?a=%20"),
     "a query without a key": lambda vendor: vendor.query("1111", key=""),
     "a cancellation by GET": lambda vendor: vendor.vendor_call("GET", f"{TASKS}/1111/cancel"),
@@ -38,9 +38,10 @@ BUSY: dict[str, Callable[[Vendor], TestResponse]] = {
 
 @pytest.mark.parametrize("call", BUSY.values(), ids=BUSY.keys())
 def test_a_busy_call_is_answered_as_flask_would(vendor: Vendor, call: Callable[[Vendor], TestResponse]) -> None:
-    with both_ways_compared() as differences:
+    with mock.patch("tests.conftest._sent", side_effect=_sent) as sent, both_ways_compared() as differences:
         call(vendor)
     assert differences == []
+    assert sent.call_count >= 2  # by both ways, and once more each by the hook of every test
 
 
 @pytest.mark.breaks_contract
@@ -75,12 +76,12 @@ def test_only_queries_and_submissions_take_it_unless_it_is_off(
     assert (long_way.call_count == 0) is is_short
 
 
-@pytest.mark.parametrize("hook", ["before_request", "after_request"])
+@pytest.mark.parametrize("hook", ["before_request", "after_request", "teardown_request"])
 def test_whoever_hooks_into_requests_sees_them_all(hook: str) -> None:
     app = create_app(Settings(seed=7))
     seen = []
 
-    def see(*given: Response) -> Response | None:
+    def see(*given: Any) -> Any:
         seen.append(given)
         return given[0] if given else None
 

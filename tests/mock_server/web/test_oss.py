@@ -217,8 +217,8 @@ def origin_for(vendor: Vendor, host: str | None, scheme: str = "http") -> str:
         ("mock.internal:80", "http://mock.internal:80"),
         ("my_mock", "http://my_mock"),
         ("[::1]:8790", "http://[::1]:8790"),
-        ("dashscope.aliyuncs.com", "https://dashscope-result-bj.oss-cn-beijing.aliyuncs.com"),
-        ("dashscope.aliyuncs.com:443", "https://dashscope-result-bj.oss-cn-beijing.aliyuncs.com"),
+        ("dashscope.aliyuncs.com", "http://dashscope.aliyuncs.com"),
+        ("dashscope.aliyuncs.com:443", "http://dashscope.aliyuncs.com:443"),
         ("aliyuncs.com.evil.test", "http://aliyuncs.com.evil.test"),
     ],
 )

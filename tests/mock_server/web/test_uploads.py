@@ -442,9 +442,9 @@ def test_an_upload_cannot_be_fetched(vendor: Vendor) -> None:
     assert vendor.fetch(f"/dashscope-file-mgr/{key}").status_code == 403
 
 
-def test_the_storage_is_reached_by_its_own_host_when_the_vendors_was_asked(vendor: Vendor) -> None:
+def test_no_photo_is_sent_to_the_real_storage_by_who_takes_the_mock_for_the_vendors_host(vendor: Vendor) -> None:
     given = policy(vendor, headers={"Host": "dashscope.aliyuncs.com"})
-    assert given["upload_host"] == "https://dashscope-file-mgr.oss-cn-beijing.aliyuncs.com"
+    assert given["upload_host"] == "http://dashscope.aliyuncs.com/dashscope-file-mgr"
 
 
 # -- what a link is good for ------------------------------------------------------------------------------------------
