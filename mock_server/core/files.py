@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from dataclasses import replace
+from itertools import zip_longest
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -39,17 +41,19 @@ def upload(call: Call) -> dict[str, Any]:
     quota = _quota(call)
     call.strike_down("submit", KINDS)
 
+    made = [(_file(call, part, text, purpose), part.data) for part, text in zip_longest(given, texts[: len(given)])]
+
     def step(account: Account) -> tuple[list[tuple[File, bytes]], list[dict[str, str]]]:
         kept, failed = [], []
-        for index, part in enumerate(given):
-            refused = _refused(account, quota, part)
+        for file, content in made:
+            refused = _refused(account, quota, file)
             if refused is not None:
-                failed.append({"name": _name(part), **worded(refused.reason, refused.details)})
+                failed.append({"name": file.name, **worded(refused.reason, refused.details)})
                 call.trace.explain(refused.rule, refused.place, refused.problem)
                 continue
-            file = _file(call, account, part, texts[index] if index < len(texts) else "", purpose)
-            account.files[file.id] = file
-            kept.append((file, part.data))
+            account.files_made += 1
+            account.files[file.id] = replace(file, number=FIRST_NUMBER + account.files_made)
+            kept.append((file, content))
         return kept, failed
 
     kept, failed = call.change(step)
@@ -91,7 +95,7 @@ def _quota(call: Call) -> dict[str, int]:
     return dict(next((row for row in rows if row is not None), catalogue.limits()["files"]))
 
 
-def _refused(account: Account, quota: dict[str, int], part: Part) -> VendorError | None:
+def _refused(account: Account, quota: dict[str, int], file: File) -> VendorError | None:
     most, space = quota["files"], quota["bytes"]
     if len(account.files) >= most:
         problem = f"{most} files are kept already; delete some"
@@ -99,8 +103,8 @@ def _refused(account: Account, quota: dict[str, int], part: Part) -> VendorError
             "files_too_many", rule="files.number", place="form files", problem=problem, used=most, most=most
         )
     used = sum(file.picture.bytes for file in account.files.values())
-    if used + len(part.data) > space:
-        problem = f"{len(part.data)} bytes do not fit: {used} of {space} are used"
+    if used + file.picture.bytes > space:
+        problem = f"{file.picture.bytes} bytes do not fit: {used} of {space} are used"
         return VendorError(
             "files_too_large", rule="files.space", place="form files", problem=problem, used=used, most=space
         )
@@ -113,14 +117,14 @@ def _name(part: Part) -> str:
     return "file" if name in ("", ".", "..") else name
 
 
-def _file(call: Call, account: Account, part: Part, description: str, purpose: str | None) -> File:
-    account.files_made += 1
+def _file(call: Call, part: Part, description: str | None, purpose: str | None) -> File:
+    """The file in a part of the form, not yet numbered."""
     digest = hashlib.md5(part.data, usedforsecurity=False).digest()
     return File(
         id=call.world.new_id(),
-        number=FIRST_NUMBER + account.files_made,
+        number=0,
         name=_name(part),
-        description=description,
+        description=description or "",
         purpose=purpose,
         md5=base64.b64encode(digest).decode(),
         key_id=call.key.id,
