@@ -12,6 +12,9 @@ from mock_server.core.gateway import Call, count, shown, worded
 from mock_server.core.journal import MOST_PICTURES
 from mock_server.core.model import DETECTION_MODEL, Account, VendorError
 
+MOST_EXPLAINED = 9
+MOST_IMAGES = 1_000
+
 _UNDETECTABLE = frozenset(
     {
         "picture.download",
@@ -24,9 +27,6 @@ _UNDETECTABLE = frozenset(
 )
 """What is wrong with these is not the face; the vendor does not say how it answers."""
 
-
-MOST_EXPLAINED = 9
-MOST_IMAGES = 1_000
 _UNSEEN = frozenset({"picture.download", "upload.expiry"})
 """Such a picture was not looked at; for another model, or uploaded anew, it may do."""
 

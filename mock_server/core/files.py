@@ -7,12 +7,11 @@ import hashlib
 from dataclasses import replace
 from itertools import zip_longest
 from typing import Any
-from urllib.parse import parse_qs
 
 from contracts import catalogue
 from mock_server.core import oss, pictures
 from mock_server.core.faults import KINDS
-from mock_server.core.gateway import Call, shown, worded
+from mock_server.core.gateway import Call, last_values, shown, worded
 from mock_server.core.model import Account, File, Part, VendorError
 from mock_server.core.scenarios import carried_by_headers
 from mock_server.core.tasks import REGION, page_asked, vendor_time
@@ -25,8 +24,11 @@ MOST_DESCRIPTION = 1_000
 
 def upload(call: Call) -> dict[str, Any]:
     """``POST /api/v1/files``: each file is kept or refused by itself, inside a 200. Raises VendorError."""
-    call.trace.intent = hashlib.blake2b(call.request.body, digest_size=8).hexdigest()
-    parts = _read_form(call)
+    try:
+        parts = _read_form(call)
+    except VendorError:
+        call.trace.intent = hashlib.blake2b(call.request.body, digest_size=8).hexdigest()
+        raise
     call.trace.intent = _digest(parts)
     texts = [part.text[:MOST_DESCRIPTION] for part in parts if part.name == "descriptions"]
     purpose = next((part.text for part in parts if part.name == "purpose"), None)
@@ -135,7 +137,7 @@ def _file(call: Call, part: Part, description: str | None, purpose: str | None) 
 
 def list_files(call: Call) -> dict[str, Any]:
     """``GET /api/v1/files``: a page of the account's files, the newest first. Raises VendorError."""
-    given = {name: values[-1] for name, values in parse_qs(call.request.query).items()}
+    given = last_values(call.request.query)
     page_no, page_size = page_asked(given)
     files = call.change(lambda account: list(reversed(account.files.values())))
     first = (page_no - 1) * page_size

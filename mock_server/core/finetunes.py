@@ -6,13 +6,12 @@ import itertools
 import json
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import parse_qs
 
 from contracts import catalogue
 from mock_server.core import gallery, lifecycle, submission
 from mock_server.core.faults import KINDS, ON_THE_WIRE, REFUSING, SPOILING
 from mock_server.core.gallery import Shown
-from mock_server.core.gateway import Call, count, shown, worded
+from mock_server.core.gateway import Call, count, last_values, shown, worded
 from mock_server.core.model import TRAINING_MODEL, Account, Job, Lane, Reply, TaskStatus, VendorError
 from mock_server.core.pictures import FINE
 from mock_server.core.portraits import spoiled_plan
@@ -21,6 +20,8 @@ from mock_server.core.submission import Submission
 from mock_server.core.tasks import page_asked, scenarios_met, vendor_time, whole
 
 _ODD = 40_503
+"""Numbers times an odd one, cut to four hex digits, come round only after all 65,536."""
+
 _ATTEMPTS = 32
 """So many ids of a minute are tried before those of the next one."""
 
@@ -178,7 +179,7 @@ def _known(call: Call, account: Account, job_id: str) -> Job:
 
 def list_jobs(call: Call) -> dict[str, Any]:
     """``GET /api/v1/fine-tunes``: a page of the account's jobs, the newest first. Raises VendorError."""
-    given = {name: values[-1] for name, values in parse_qs(call.request.query).items()}
+    given = last_values(call.request.query)
     page_no, page_size = page_asked(given)
     model = given.get("model", TRAINING_MODEL)
 
@@ -239,7 +240,7 @@ def delete(call: Call, job_id: str) -> dict[str, Any]:
 
 def logs(call: Call, job_id: str) -> dict[str, Any]:
     """``GET /api/v1/fine-tunes/{job_id}/logs``: what the job did, line by line. Raises VendorError."""
-    given = {name: values[-1] for name, values in parse_qs(call.request.query).items()}
+    given = last_values(call.request.query)
     lines = _read_log(call, job_id)
     base = int(call.terms.behaviours["log-offset"])
     most = int(catalogue.limits()["log_lines"])

@@ -88,6 +88,11 @@ class Call:
                 raise refusal(fault)
 
 
+def last_values(query: str) -> dict[str, str]:
+    """The parameters of a query; of one that is given more than once, the last."""
+    return {name: values[-1] for name, values in parse_qs(query).items()}
+
+
 def count(call: Call, account: Account, calls: str, *, rule: str, limit: int, what: str) -> None:
     """Count the call among its like. Raises VendorError (429) when a second has too many of them already."""
     if not call.terms.limits:

@@ -12,12 +12,12 @@ from datetime import datetime, timezone
 from functools import lru_cache
 from html import escape
 from types import MappingProxyType
-from urllib.parse import parse_qs, quote
+from urllib.parse import quote
 
 from contracts import catalogue
 from mock_server.core import media
 from mock_server.core.faults import KINDS, Fault, Moment
-from mock_server.core.gateway import SERVER, Call, http_date, printable
+from mock_server.core.gateway import SERVER, Call, http_date, last_values, printable
 from mock_server.core.journal import Trace
 from mock_server.core.lifecycle import HOUR_MS
 from mock_server.core.model import File, Reply, Request, Task, Terms
@@ -140,7 +140,7 @@ def fetch(
     request: Request, bucket: str, key: str, world: World, terms: Terms, trace: Trace, struck: list[Fault]
 ) -> Reply:
     """What a link leads to, or the refusal the storage answers: 403 or 404 with XML."""
-    query = {name: values[-1] for name, values in parse_qs(request.query).items()}
+    query = last_values(request.query)
     expires, signature = query.get("Expires", ""), query.get("Signature", "")
 
     def no(rule: str, problem: str) -> Reply:
@@ -250,8 +250,13 @@ def _bucket_url(origin: str, bucket: str, is_inside: bool) -> str:
 
 
 def _sign(seed: int, bucket: str, key: str, expires: str) -> str:
-    """The storage's own scheme, version 1, with a secret that only tells mock servers apart."""
+    """The storage's own scheme for links, version 1."""
     text = f"GET\n\n\n{expires}\n/{bucket}/{key}"
+    return signature_of(text, seed)
+
+
+def signature_of(text: str, seed: int) -> str:
+    """How the storage signs a text, with a secret that only tells mock servers apart."""
     digest = hmac.digest(f"facechain-mock:{seed}".encode(), text.encode("utf-8", "surrogateescape"), "sha1")
     return base64.b64encode(digest).decode()
 

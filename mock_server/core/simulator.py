@@ -62,7 +62,8 @@ class Simulator:
                 raise wrong_session
             reply = self._served(request, world, trace, request_id, struck, allowed, path)
         except VendorError as error:
-            trace.rule, trace.place, trace.problem, trace.error = error.rule, error.place, error.problem, error.reason
+            trace.explain(error.rule, error.place, error.problem)
+            trace.error = error.reason
             reply = gateway.refused(error, request_id, self.terms, trace.at_ms)
         return self._finished(request, reply, world, trace, struck)
 
@@ -149,7 +150,7 @@ class Simulator:
         """What is answered outside the vendor's prefix: 404 and nothing else, rule ``gateway.prefix``; we say why."""
         world, trace, _ = self._begin(request, None)
         error = gateway.outside(request)
-        trace.rule, trace.place, trace.problem = error.rule, error.place, error.problem
+        trace.explain(error.rule, error.place, error.problem)
         headers = (
             ("vary", "Accept-Encoding"),
             ("server", gateway.SERVER),

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Any, TypeVar
-from urllib.parse import parse_qs
 
 from contracts import catalogue
 from mock_server.core import lifecycle, oss
 from mock_server.core.faults import ALTERING, ON_THE_WIRE, REFUSING, SPOILING, altered
-from mock_server.core.gateway import Call, count, shown, worded
+from mock_server.core.gateway import Call, count, last_values, shown, worded
 from mock_server.core.model import MODEL, Account, Task, TaskStatus, VendorError
 from mock_server.core.scenarios import carried_by_headers
 
@@ -207,7 +206,7 @@ class _Filters:
 
 
 def _read_filters(call: Call) -> _Filters:
-    given = {name: values[-1] for name, values in parse_qs(call.request.query).items()}
+    given = last_values(call.request.query)
     day_ms = int(DAY.total_seconds() * 1000)
     to_ms = from_ms = None
     if "end_time" in given:

@@ -9,11 +9,10 @@ import json
 import re
 from datetime import datetime, timezone
 from typing import Any
-from urllib.parse import parse_qs
 
 from contracts import catalogue
 from mock_server.core import oss, pictures
-from mock_server.core.gateway import Call, count, shown
+from mock_server.core.gateway import Call, count, last_values, shown
 from mock_server.core.journal import Trace
 from mock_server.core.model import Account, Part, Reply, Request, Terms, Upload, VendorError
 from mock_server.core.ports import World
@@ -35,7 +34,7 @@ OWN = "facechain-mock"
 
 def policy(call: Call) -> dict[str, Any]:
     """``GET /api/v1/uploads?action=getPolicy&model=``: what an upload has to carry. Raises VendorError."""
-    given = {name: values[-1] for name, values in parse_qs(call.request.query).items()}
+    given = last_values(call.request.query)
     action, model = given.get("action", ""), given.get("model", "")
     if action != "getPolicy":
         problem = f"is {shown(action)}; it is getPolicy" if action else "is missing; it is getPolicy"
@@ -57,7 +56,7 @@ def policy(call: Call) -> dict[str, Any]:
     return {
         "data": {
             "policy": text,
-            "signature": _sign(call.terms.seed, text),
+            "signature": oss.signature_of(text, call.terms.seed),
             "upload_dir": upload_dir,
             "upload_host": oss.upload_url(call),
             "expire_in_seconds": terms["stated_seconds"],
@@ -99,10 +98,6 @@ def _policy_text(call: Call, upload_dir: str, model: str) -> str:
     return base64.b64encode(json.dumps(document, separators=(",", ":")).encode()).decode()
 
 
-def _sign(seed: int, text: str) -> str:
-    return base64.b64encode(hmac.digest(f"facechain-mock:{seed}".encode(), text.encode(), "sha1")).decode()
-
-
 def receive(request: Request, world: World, terms: Terms, trace: Trace) -> Reply:
     """The form post at the storage, which keeps one file; or its refusal in XML."""
     try:
@@ -114,7 +109,7 @@ def receive(request: Request, world: World, terms: Terms, trace: Trace) -> Reply
         _require_conditions(document, fields, key, file)
         return _keep(document, fields, key, file, world, trace)
     except oss.StorageError as error:
-        trace.rule, trace.place, trace.problem = error.rule, error.place, error.problem
+        trace.explain(error.rule, error.place, error.problem)
         return oss.refusal(error, world, trace.at_ms, oss.FILE_BUCKET)
 
 
@@ -142,7 +137,7 @@ def _read_policy(fields: dict[str, str], terms: Terms, trace: Trace) -> dict[str
     if fields["ossaccesskeyid"] != oss.ACCESS_KEY_ID:
         problem = "is not the one that came with this policy"
         raise oss.StorageError("InvalidAccessKeyId", "policy.signature", "form OSSAccessKeyId", problem)
-    if not hmac.compare_digest(signature.encode(), _sign(terms.seed, text).encode()):
+    if not hmac.compare_digest(signature.encode(), oss.signature_of(text, terms.seed).encode()):
         problem = "is not the one that came with this policy"
         raise oss.StorageError("SignatureDoesNotMatch", "policy.signature", "form Signature", problem)
     document: dict[str, Any] = json.loads(base64.b64decode(text))
